@@ -1,0 +1,1 @@
+"""The design file as types: loader, schema, kinds protocol."""

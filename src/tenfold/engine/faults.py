@@ -1,0 +1,63 @@
+"""Faults: what goes wrong, at its time."""
+
+from numba import njit
+
+from tenfold.engine import caches
+from tenfold.engine.heap import push
+from tenfold.engine.nodes import kill
+from tenfold.program.program import EXPIRE, KILL, LEAVE, LOSS, REJOIN, REVIVE, SLOW
+
+FAULT_ID = 1
+
+
+@njit
+def schedule_next(w):
+    """Put the next fault, if there is one, into the heap."""
+    clock = w.clock[0]
+    if clock.fault < clock.fault_count:
+        push(w.heap, clock, w.faults[clock.fault].at_ns, FAULT_ID)
+
+
+@njit
+def strike(w):
+    """The next fault happens."""
+    clock = w.clock[0]
+    fault = w.faults[clock.fault]
+    clock.fault += 1
+    if fault.action == EXPIRE:
+        caches.expire_all(w, fault.target)
+    elif fault.action == LOSS:
+        w.switches[fault.target] = fault.value
+    else:
+        _to_nodes(w, fault)
+    schedule_next(w)
+
+
+@njit
+def _to_nodes(w, fault):
+    for number in range(fault.target, fault.target + fault.size):
+        node = w.nodes[number]
+        if fault.action == KILL:
+            kill(w, number)
+        elif fault.action == REVIVE:
+            node.down_count -= 1
+        elif fault.action == SLOW:
+            node.slow_factor = fault.value
+        elif fault.action == LEAVE:
+            node.hidden_count += 1
+        elif fault.action == REJOIN:
+            node.hidden_count -= 1
+    if fault.action == KILL:
+        _lose_entries(w, fault)
+
+
+@njit
+def _lose_entries(w, fault):
+    """A cache node that dies forgets its entries."""
+    component = w.nodes[fault.target].component
+    for number in range(len(w.caches)):
+        cache = w.caches[number]
+        if cache.component == component and cache.rows > 0:
+            for group in range(len(w.groups)):
+                if w.groups[group].component == component:
+                    caches.lose_nodes(w, number, fault.target - w.groups[group].first, fault.size)

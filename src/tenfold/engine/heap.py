@@ -1,0 +1,87 @@
+"""The event list: a 4-ary min-heap of (time, tag) rows, tag = sequence << 24 | id, so equal times keep their order.
+
+Taking the first event leaves a hole at the root which the next insertion fills: most events are followed by one, and
+one sift does for both. A d-ary heap suits caches better than a binary one (LaMarca and Ladner, 1996).
+"""
+
+from numba import njit
+
+ID_BITS = 24
+ID_MASK = (1 << ID_BITS) - 1
+
+
+@njit(forceinline=True)
+def _sift_down(heap, size, at_ns, tag):
+    """Put (at_ns, tag) into the root's hole and restore order."""
+    i = 0
+    while True:
+        child = 4 * i + 1
+        if child >= size:
+            break
+        best = child
+        best_ns, best_tag = heap[child, 0], heap[child, 1]
+        last = min(child + 4, size)
+        for k in range(child + 1, last):
+            k_ns = heap[k, 0]
+            if k_ns < best_ns or (k_ns == best_ns and heap[k, 1] < best_tag):
+                best, best_ns, best_tag = k, k_ns, heap[k, 1]
+        if at_ns < best_ns or (at_ns == best_ns and tag < best_tag):
+            break
+        heap[i, 0], heap[i, 1] = best_ns, best_tag
+        i = best
+    heap[i, 0], heap[i, 1] = at_ns, tag
+
+
+@njit(forceinline=True)
+def _sift_up(heap, i, at_ns, tag):
+    """Put (at_ns, tag) at the end's hole `i` and restore order."""
+    while i > 0:
+        parent = (i - 1) >> 2
+        parent_ns = heap[parent, 0]
+        if parent_ns < at_ns or (parent_ns == at_ns and heap[parent, 1] < tag):
+            break
+        heap[i, 0], heap[i, 1] = parent_ns, heap[parent, 1]
+        i = parent
+    heap[i, 0], heap[i, 1] = at_ns, tag
+
+
+@njit
+def push(heap, clock, at_ns, identity):
+    """Schedule `identity` at `at_ns`."""
+    clock.sequence += 1
+    tag = (clock.sequence << ID_BITS) | identity
+    if clock.has_hole:
+        clock.has_hole = 0
+        _sift_down(heap, clock.heap_size, at_ns, tag)
+        return
+    clock.heap_size += 1
+    _sift_up(heap, clock.heap_size - 1, at_ns, tag)
+
+
+@njit(forceinline=True)
+def pop(heap, clock):
+    """Take the first event: its time and identity. The heap must hold one."""
+    if clock.has_hole:
+        clock.heap_size -= 1
+        last = clock.heap_size
+        if last > 0:
+            _sift_down(heap, last, heap[last, 0], heap[last, 1])
+    clock.has_hole = 1
+    return heap[0, 0], heap[0, 1] & ID_MASK
+
+
+@njit
+def replace_least(free_ns, first, size, at_ns):
+    """Replace the least of a binary heap of `size` times at `free_ns[first:]` by the later `at_ns`."""
+    i = 0
+    while True:
+        child = 2 * i + 1
+        if child >= size:
+            break
+        if child + 1 < size and free_ns[first + child + 1] < free_ns[first + child]:
+            child += 1
+        if at_ns <= free_ns[first + child]:
+            break
+        free_ns[first + i] = free_ns[first + child]
+        i = child
+    free_ns[first + i] = at_ns

@@ -1,0 +1,59 @@
+"""Errors a user can act on. Programmer errors are assertions, not classes."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One thing wrong with the user's file: where, what, and what to do about it.
+
+    Lines and columns are 1-based; `line` 0 means the file as a whole. `column_end` is exclusive.
+    """
+
+    path: str
+    line: int
+    column: int
+    column_end: int
+    message: str
+    remedy: str = ""
+    source_line: str = ""
+
+
+class TenfoldError(Exception):
+    """Base of every error Tenfold raises on purpose."""
+
+
+class DesignError(TenfoldError):
+    """The user's file cannot be used. Carries every mistake found, not only the first."""
+
+    def __init__(self, mistakes: tuple[Mistake, ...]) -> None:
+        super().__init__("\n".join(f"{m.path}:{m.line}:{m.column} {m.message}" for m in mistakes))
+        self.mistakes = mistakes
+
+
+class UsageError(TenfoldError):
+    """The request cannot be carried out as asked: what is wrong, and the remedy."""
+
+    def __init__(self, message: str, remedy: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+
+
+class CallRejected(TenfoldError):
+    """A policy refused the call before it was made."""
+
+    def __init__(self, policy: str, reason: str, retry_after_ns: int) -> None:
+        super().__init__(f"{policy} refused the call ({reason}); retry after {retry_after_ns} ns")
+        self.policy = policy
+        self.reason = reason
+        self.retry_after_ns = retry_after_ns
+
+
+class EngineFault(TenfoldError):
+    """The simulator broke one of its own invariants. Seed and event reproduce it."""
+
+    def __init__(self, message: str, seed: int, event: int) -> None:
+        super().__init__(f"{message} (seed {seed}, event {event}): please report this with the design file")
+        self.seed = seed
+        self.event = event

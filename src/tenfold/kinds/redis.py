@@ -1,0 +1,139 @@
+"""Redis as a cache: nodes that each serve one command at a time, keys spread over them by hash."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tenfold.design.demand import Demand, Excuse, Load, Need
+from tenfold.design.schema import Component, Range, Step
+from tenfold.fields import setting
+from tenfold.policies.cache import freshness
+from tenfold.program.program import BY_KEY
+from tenfold.sizing import cache, interval, little, words
+from tenfold.sizing.popularity import top_share
+
+if TYPE_CHECKING:
+    from tenfold.program.build import Builder
+
+NAME = "redis"
+VERBS = ("get", "set")
+TIMING = "takes"
+
+
+@dataclass(frozen=True, slots=True)
+class Spec(freshness.Config):
+    """Settings of a Redis cache: the freshness policy's own, and the servers'."""
+
+    nodes: int = setting(
+        1, "Primaries the keys are spread over.", low=1, high=100_000, source="one: say so when there are more"
+    )
+    memory_bytes: int = setting(
+        8_000_000_000, "Memory for values on each node.", low=1, source="a common small cache node"
+    )
+    holds: str = setting("", "The data set it caches.", source="nothing: then a get must state its hit_ratio")
+    takes_ns: int = setting(
+        10_000,
+        "Time one command occupies the node.",
+        low=1,
+        source="redis-benchmark: 100 k GET/s on one thread without pipelining",
+    )
+    latency_ns: int = setting(
+        500_000,
+        "Network round trip to reach it.",
+        low=0,
+        source="round trip within one data centre 0.5 ms (J. Dean, Numbers everyone should know)",
+    )
+
+
+def demand(component: Component, load: Load) -> Demand | Excuse:
+    """Time of the one thread of each node, the hottest key on one of them, and memory for the working set.
+
+    Keys spread over the nodes by hash: all but the most popular key evenly, that one onto one node, which is the
+    busiest. Memory short of the working set costs hits (see `sizing.cache`), it does not ask for nodes.
+
+    Args:
+        component: the cache.
+        load: its visits at peak and the data sets it keeps.
+    """
+    spec: Spec = component.spec
+    users = load.requirements.users or interval.ZERO
+    busy = little.busy(load.visits)
+    hot = _hot(load, users)
+    cold = interval.each(lambda end: max(0.0, end), _minus(busy, hot))
+    working = cache.answer(load.visits, load.data, users, spec).working_set_bytes
+    on_busiest = interval.add(hot, interval.times(cold, 1.0 / spec.nodes))
+    top = f"{words.ratio(_part(hot, busy))} of the requests"
+    needs = (
+        Need("threads", busy, "threads", little.product_text(load.visits, busy), (*component.path, "nodes")),
+        Need("hottest key", hot, "threads", top, (*component.path, "holds")),
+        Need("memory", working, "bytes", "keys present under this TTL x item size", (*component.path, "memory")),
+    )
+    figures = little.demand_of(
+        load,
+        needs,
+        {"thread": on_busiest, "memory": interval.times(working, 1.0 / (spec.nodes * spec.memory_bytes))},
+        spec.nodes,
+        lambda factor: little.nodes_beside(interval.times(hot, factor), interval.times(cold, factor), 1.0),
+        tenfold_excuse="its hottest key alone is more than a node serves",
+    )
+    return _excuse(component, load, figures) if math.isinf(figures.nodes_now.likely) else figures
+
+
+def _hot(load: Load, users: Range) -> Range:
+    """Share of one thread the most popular key takes; fewer keys make it larger."""
+    tops = []
+    for name, data in load.data.items():
+        mine = little.busy(v for v in load.visits if v.data == name)
+        keys = cache.keys_of(data, users)
+        low, likely, high = (
+            top_share(max(1, round(end)), data.popularity.exponent) for end in (keys.high, keys.likely, keys.low)
+        )
+        tops.append(interval.times(mine, Range(low, likely, high)))
+    return interval.largest(tops)
+
+
+def _minus(whole: Range, part: Range) -> Range:
+    """What is left of the same visits, end by end: part and whole grow together."""
+    likely = whole.likely - part.likely
+    return Range(min(likely, whole.low - part.low), likely, max(likely, whole.high - part.high))
+
+
+def _part(part: Range, whole: Range) -> float:
+    """A share at the likely figures."""
+    return part.likely / whole.likely if whole.likely else 0.0
+
+
+def _excuse(component: Component, load: Load, figures: Demand) -> Excuse:
+    """One key cannot be spread over nodes."""
+    hot = figures.needs[1]
+    reason = (
+        f"the most popular key gets {hot.formula} and at peak takes {words.ratio(hot.value.likely)} of the one thread "
+        f"of its node, x {little.headroom_text(load)}; more nodes do not split a key"
+    )
+    remedy = "keep the hottest keys in the callers' memory for a second or so, or store copies under several keys"
+    return Excuse(component.name, "hottest key", reason, remedy, hot.path, figures)
+
+
+def lower(build: "Builder", component: Component) -> int:
+    """Nodes with one thread each. Answers the group's number."""
+    spec: Spec = component.spec
+    return build.group(component, spec.nodes, 1, resources=("thread", "slots"))
+
+
+def visit(build: "Builder", component: Component, parts: int, step: Step, inside: Callable[[], None]) -> None:
+    """One command on the key's node; a get then hits or misses, a set stores."""
+    spec: Spec = component.spec
+
+    build.use_key(component)
+
+    def command() -> None:
+        build.work(step, parts, build.timing(step.takes or spec.takes_ns), BY_KEY, spec.latency_ns)
+
+    if step.verb == "set":
+        build.arrow(component.name, command)
+        build.store(component, step)
+    elif step.hit_ratio is not None or not spec.holds:
+        build.get_by_chance(component, step, command, inside)
+    else:
+        build.get_by_key(component, step, command, inside)

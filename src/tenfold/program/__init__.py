@@ -1,0 +1,1 @@
+"""Design + Scenario -> Program: flat arrays for the engine."""

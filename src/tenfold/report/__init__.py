@@ -1,0 +1,1 @@
+"""Plan, Finding and Run as text, json, html, markdown, sarif."""

@@ -1,0 +1,1 @@
+"""One Run schema, simulated or drilled."""

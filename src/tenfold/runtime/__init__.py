@@ -1,0 +1,1 @@
+"""The asyncio and threads shell around the policies, for production services."""

@@ -1,0 +1,1 @@
+"""Where cached values and leases really live: one module per backend."""

@@ -1,0 +1,1 @@
+"""Virtual clock and loaded dice, for our tests and for yours."""

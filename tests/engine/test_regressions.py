@@ -1,0 +1,172 @@
+"""One test for every defect the engine once had, with the smallest design that showed it."""
+
+import subprocess
+
+import pytest
+from apart import totals_of
+from small_runs import queue_of, run_of, totals
+
+TWO_DATA_SETS = """
+requirements:
+  peak: 1x
+  data:
+    many: {size: 1 KB, count: 1M, popularity: zipf 0.9}
+    few: {size: 1 KB, count: 100}
+components:
+  a: {kind: redis, holds: many}
+  b: {kind: redis, holds: few, lock: true}
+flows:
+  f: {rate: 10k/s, steps: [{get: a}, {get: b, on_miss: [{set: b}]}]}
+"""
+
+LOCK_IN_LOCK = """
+requirements: {peak: 1x, data: {d: {size: 1 KB, count: 1000, popularity: zipf 1}}}
+components:
+  near: {kind: redis, holds: d, ttl: 1 s, lock: true, lease: 5 s}
+  far: {kind: redis, holds: d, ttl: 3 s, lock: true, lease: 5 s}
+  db: {kind: external}
+flows:
+  f:
+    rate: 10k/s
+    steps:
+      - get: near
+        on_miss:
+          - get: far
+            on_miss: [{call: db, takes: 50 ms}, {set: far}]
+          - set: near
+"""
+
+HOT_KEY_THEN_CALL = """
+requirements: {peak: 1x, data: {hot: {size: 1 KB, count: 1}}}
+components:
+  cache: {kind: redis, holds: hot, lock: true, lease: 100 s, takes: 1 us}
+  db: {kind: external}
+  next: {kind: external}
+flows:
+  f:
+    rate: 20k/s
+    steps:
+      - get: cache
+        on_miss: [{call: db, takes: {constant: 1 s}}, {set: cache}]
+      - call: next
+        takes: 1 ms
+policies:
+  client -> next: {timeout: 1 s}
+"""
+
+_BRANCHES = ", ".join(["[{call: x}]"] * 1500)
+WIDE = f"""
+components:
+  x: {{kind: external, takes: 1 s}}
+flows:
+  f: {{rate: 10/s, steps: [{{parallel: [{_BRANCHES}]}}]}}
+"""
+
+
+def test_two_caches_of_different_data_sets_in_one_flow_each_get_a_key_of_their_own() -> None:
+    seen = totals_of(TWO_DATA_SETS, lasts="3 s", scenario="starts: cold")
+    assert seen["f"]["good"] + seen["f"]["unfinished"] == seen["f"]["offered"]
+    assert seen["b"]["loads"] == 100  # each of the few keys once
+    assert seen["b"]["hits"] + seen["b"]["misses"] >= seen["f"]["good"]
+
+
+def test_a_locked_cache_behind_a_locked_cache_does_not_hang_the_engine() -> None:
+    try:
+        seen = totals_of(LOCK_IN_LOCK, lasts="10 s", scenario="starts: cold")
+    except subprocess.TimeoutExpired:
+        pytest.fail("the engine hangs")
+    assert seen["f"]["good"] + seen["f"]["unfinished"] == seen["f"]["offered"]
+    assert seen["near"]["hits"] + seen["near"]["misses"] == pytest.approx(seen["f"]["offered"], abs=50)
+    assert seen["db"]["calls"] <= 1000 * 4  # a key is loaded once in its 3 s
+    assert seen["f"]["unfinished"] < 500  # nobody waits for a lease that nobody holds
+
+
+def test_callers_woken_together_in_one_instant_all_find_room_to_go_on() -> None:
+    seen = totals_of(HOT_KEY_THEN_CALL, lasts="3 s", scenario="starts: cold")
+    assert seen["f"]["failed"] == 0
+    assert seen["next"]["calls"] == pytest.approx(seen["f"]["offered"], abs=100)
+
+
+def test_a_fork_of_thousands_finds_room() -> None:
+    seen = totals_of(WIDE, lasts="20 s")
+    assert seen["x"]["calls"] == 1500 * seen["f"]["offered"]
+    assert seen["f"]["good"] + seen["f"]["unfinished"] == seen["f"]["offered"]
+
+
+def test_the_end_of_one_fault_does_not_end_another_of_the_same_kind() -> None:
+    faults = "faults: [{at: 10 s, slow: x, by: 10x, for: 10 s}, {at: 15 s, slow: x, by: 10x, for: 25 s}]"
+    run = run_of(queue_of("kind: external", "{constant: 1 ms}", 1000), scenario=faults)
+    assert run.flows["f"].p50_ns[30] >= 10_000_000  # the second lasts until 40 s
+    assert run.flows["f"].p50_ns[50] < 2_000_000
+
+
+def test_a_killed_component_stays_dead_until_the_last_kill_ends() -> None:
+    faults = "faults: [{at: 10 s, kill: x, for: 10 s}, {at: 15 s, kill: x, for: 25 s}]"
+    run = run_of(queue_of("kind: external", "{constant: 1 ms}", 1000), scenario=faults)
+    assert run.flows["f"].good[30] == 0
+    assert run.flows["f"].good[50] > 900
+
+
+def test_drops_that_overlap_end_each_at_its_time() -> None:
+    faults = "faults: [{at: 10 s, drop: x, share: 100%, for: 10 s}, {at: 15 s, drop: x, share: 100%, for: 25 s}]"
+    policies = "policies: {client -> x: {timeout: 100 ms}}\n"
+    run = run_of(queue_of("kind: external", "{constant: 1 ms}", 1000) + policies, scenario=faults)
+    assert run.flows["f"].good[30] == 0
+    assert run.flows["f"].good[50] > 900
+
+
+def test_attempts_count_retries_when_the_flow_begins_with_a_key() -> None:
+    body = """
+requirements: {peak: 1x, data: {d: {size: 1 KB, count: 100}}}
+components:
+  c: {kind: redis, holds: d}
+  api: {kind: service}
+flows:
+  f: {rate: 1000/s, steps: [{run: api, cpu: 10 us, errors: 50%}, {get: c}]}
+policies:
+  client -> api: {retry: {attempts: 3, backoff: 0 ms}}
+"""
+    seen = totals(run_of(body, lasts="10 s"))["f"]
+    assert seen["attempts"] == pytest.approx(1.75 * seen["offered"], rel=0.02)
+
+
+def test_an_arrow_that_two_flows_call_through_counts_both() -> None:
+    body = """
+requirements: {peak: 1x, data: {d: {size: 1 KB, count: 100}}}
+components:
+  api: {kind: service}
+  c: {kind: redis, holds: d}
+  db: {kind: postgres}
+flows:
+  f: {rate: 1000/s, steps: [{run: api}, {query: db}]}
+  g: {rate: 100/s, steps: [{run: api}, {get: c, on_miss: [{query: db}]}]}
+policies:
+  api -> db: {timeout: 1 s}
+"""
+    run = run_of(body, lasts="10 s")
+    assert run.arrows["api -> db"].calls == sum(run.components["db"].calls)
+
+
+def test_a_service_without_cpu_of_its_own_counts_its_visits() -> None:
+    body = """
+components:
+  api: {kind: service}
+  db: {kind: postgres}
+flows:
+  f: {rate: 1000/s, steps: [{run: api}, {query: db}]}
+"""
+    seen = totals(run_of(body, lasts="10 s"))
+    assert seen["api"]["calls"] == seen["f"]["offered"]
+
+
+def test_a_caller_that_waits_for_a_load_is_one_lookup() -> None:
+    body = """
+requirements: {peak: 1x, data: {d: {size: 1 KB, count: 1}}}
+components:
+  c: {kind: redis, holds: d, ttl: 1 s, lock: true, lease: 100 s, takes: 1 us, latency: 0 s}
+  db: {kind: external}
+flows:
+  f: {rate: 1000/s, steps: [{get: c, on_miss: [{call: db, takes: {constant: 500 ms}}, {set: c}]}]}
+"""
+    seen = totals(run_of(body, lasts="60 s", scenario="starts: cold"))
+    assert seen["c"]["hits"] + seen["c"]["misses"] == pytest.approx(seen["f"]["offered"], abs=2)
