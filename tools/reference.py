@@ -12,13 +12,13 @@ import click
 
 from tenfold import api
 from tenfold.cli.group import VERBS, group
-from tenfold.design.fill import main_of, show_setting
 from tenfold.design.schema import DataSet, Requirements
 from tenfold.design.schema_json import WRITTEN
 from tenfold.fields import key_of, reads_as
 from tenfold.kinds import KINDS
 from tenfold.policies.call import CALL_POLICIES
 from tenfold.program import program
+from tenfold.settings import main_of, show_setting
 
 TARGET = Path(__file__).resolve().parent.parent / "docs" / "reference"
 WIDTH = 100

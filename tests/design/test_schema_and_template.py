@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from reading import SMALL, TEXT, changed, mistakes_in, read
 
 from tenfold import systems
-from tenfold.design.fill import parse_setting, show_setting
 from tenfold.design.load import SECTIONS
 from tenfold.design.schema_json import json_schema
 from tenfold.design.template import template
 from tenfold.fields import key_of
 from tenfold.kinds import KINDS
 from tenfold.policies.call import CALL_POLICIES_BY_NAME
+from tenfold.settings import parse_setting, show_setting
 
 SCHEMA = json_schema(KINDS, CALL_POLICIES_BY_NAME)
 TYPES: dict[str, tuple[type, ...]] = {

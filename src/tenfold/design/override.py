@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tenfold.design.fill import main_of
 from tenfold.design.mistakes import Mistakes, Spot
 from tenfold.design.read import is_blank
 from tenfold.design.schema import Path, Place
 from tenfold.design.tree import Entry, Items, Map, Node, Text, compose_value
 from tenfold.fields import key_of
+from tenfold.settings import main_of
 from tenfold.units import quoted
 
 _NAMES = {

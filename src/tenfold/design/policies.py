@@ -4,10 +4,11 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from tenfold.design.fill import OFF, fill_node
+from tenfold.design.fill import fill_node
 from tenfold.design.read import Reader, child
 from tenfold.design.schema import Arrow, Component
 from tenfold.design.tree import Entry, Node, Text
+from tenfold.settings import OFF
 from tenfold.units import quoted
 
 ON_FAILURE = ("miss", "skip")

@@ -12,14 +12,13 @@ from typing import Any, TypeVar
 from tenfold.design.mistakes import WHOLE_FILE, Mistakes, Spot, meant
 from tenfold.design.schema import Path, Range
 from tenfold.design.tree import Entry, Items, Map, Node, Text
+from tenfold.settings import SWITCHES
 from tenfold.units import UnitError, parse_range, quoted
 
 T = TypeVar("T")
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _NAME_MAX = 80
-
-SWITCHES = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
 @dataclass(slots=True)

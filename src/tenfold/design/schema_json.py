@@ -11,7 +11,6 @@ from typing import Any
 
 from tenfold.design.expect import COMPONENT_METRICS, FLOW_METRICS
 from tenfold.design.faults import VERBS as FAULTS
-from tenfold.design.fill import NO_LIMIT, OFF, has_off, main_of, show_setting
 from tenfold.design.load import FORMAT
 from tenfold.design.policies import ON_FAILURE
 from tenfold.design.promises import PERCENTILES
@@ -19,6 +18,7 @@ from tenfold.design.requirements import CONSISTENCIES
 from tenfold.design.scenario import LOAD_WORDS, STARTS, WARMUP
 from tenfold.design.steps import VERBS
 from tenfold.fields import key_of, reads_as
+from tenfold.settings import NO_LIMIT, OFF, has_off, main_of, show_setting
 
 Schema = dict[str, Any]
 

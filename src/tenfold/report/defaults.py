@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any
 
-from tenfold.design.fill import show_setting
 from tenfold.design.schema import Design, Path
 from tenfold.fields import key_of
 from tenfold.report.layout import wrapped
 from tenfold.report.style import Style
+from tenfold.settings import show_setting
 
 
 @dataclass(frozen=True, slots=True)

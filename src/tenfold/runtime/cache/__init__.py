@@ -1,0 +1,1 @@
+"""The cache for services: freshness as it was simulated, over a store and a layer in the process."""
