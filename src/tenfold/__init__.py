@@ -3,7 +3,10 @@
 __version__ = "0.1.0"
 
 __all__ = [
+    "CallRejected",
     "DesignError",
+    "Pipeline",
+    "ThreadPipeline",
     "UsageError",
     "__version__",
     "compare",
@@ -15,9 +18,18 @@ __all__ = [
     "simulate",
     "simulate_many",
     "size",
+    "within",
 ]
 
-_ERRORS = ("DesignError", "UsageError")
+_ELSEWHERE = {
+    "CallRejected": "tenfold.errors",
+    "DesignError": "tenfold.errors",
+    "Pipeline": "tenfold.runtime.pipeline",
+    "ThreadPipeline": "tenfold.runtime.threads",
+    "UsageError": "tenfold.errors",
+    "within": "tenfold.runtime.attempt",
+}
+"""Names that do not come from `tenfold.api`."""
 
 
 def __getattr__(name: str) -> object:
@@ -26,7 +38,7 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module 'tenfold' has no attribute {name!r}")
     from importlib import import_module
 
-    value = getattr(import_module("tenfold.errors" if name in _ERRORS else "tenfold.api"), name)
+    value = getattr(import_module(_ELSEWHERE.get(name, "tenfold.api")), name)
     globals()[name] = value
     return value
 

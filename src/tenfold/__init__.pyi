@@ -8,7 +8,11 @@ from tenfold.api import schema as schema
 from tenfold.api import simulate as simulate
 from tenfold.api import simulate_many as simulate_many
 from tenfold.api import size as size
+from tenfold.errors import CallRejected as CallRejected
 from tenfold.errors import DesignError as DesignError
 from tenfold.errors import UsageError as UsageError
+from tenfold.runtime.attempt import within as within
+from tenfold.runtime.pipeline import Pipeline as Pipeline
+from tenfold.runtime.threads import ThreadPipeline as ThreadPipeline
 
 __version__: str

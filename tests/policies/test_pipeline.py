@@ -8,8 +8,9 @@ import pytest
 from tenfold.errors import CallRejected
 from tenfold.policies.call import CALL_POLICIES, bulkhead, circuit_breaker, deadline, retry, timeout
 from tenfold.policies.verbs import NEVER, PROCEED, RETRY, WAIT
-from tenfold.runtime.pipeline import MARK, Pipeline, Stage
-from tenfold.runtime.time_limit import TimeLimit
+from tenfold.runtime.attempt import within
+from tenfold.runtime.pipeline import MARK, Pipeline
+from tenfold.runtime.stages import Stage
 from tenfold.testing.world import World
 
 MS = 1_000_000
@@ -30,7 +31,8 @@ class Case:
         )
 
     async def backend(self, attempt):
-        self.attempts.append(attempt)
+        told = SimpleNamespace(number=attempt.number, remaining_ns=attempt.remaining_ns, key=attempt.key)
+        self.attempts.append(told)
         end = self.script.pop(0) if self.script else "ok"
         if isinstance(end, float):
             await asyncio.sleep(end)
@@ -128,7 +130,7 @@ def test_dice_are_thrown_only_for_policies_that_look_at_them():
     case = Case(retry.Config(), circuit_breaker.Config(), bulkhead.Config(in_flight=1), script=[ConnectionError()])
     thrown = []
     case.run(draw=lambda: thrown.append(1) or 0.5)
-    assert len(thrown) == 2, "once for each end of an attempt"
+    assert len(thrown) == 1, "once for each failure of an attempt"
 
 
 def test_refusal_further_in_is_no_failure_further_out():
@@ -214,9 +216,8 @@ def test_policy_that_says_wait_is_asked_again_and_not_past_the_deadline():
     answers = [(WAIT, SECOND), (PROCEED, 0), (WAIT, SECOND)]
     pacing = SimpleNamespace(NAME="pacing", REFUSAL="too_fast")
     case = Case()
-    case.pipeline._stages = (
-        Stage(pacing, None, None, lambda *args: answers.pop(0), lambda *args: (PROCEED, 0), False, False),
-    )
+    stage = Stage(pacing, None, None, lambda *args: answers.pop(0), lambda *args: (PROCEED, 0), False, False)
+    case.pipeline._stages.all, case.pipeline._is_traced = (stage,), True
     assert case.run() == "ok"
     assert case.world.now_ns == SECOND
     with pytest.raises(CallRejected, match="too_fast"):
@@ -224,31 +225,109 @@ def test_policy_that_says_wait_is_asked_again_and_not_past_the_deadline():
 
 
 def test_cancellation_from_outside_wins_over_a_time_limit_of_the_same_instant():
-    world = World()
-
-    async def limited():
-        with TimeLimit(SECOND):
-            await asyncio.sleep(9)
+    case = Case(timeout.Config(limit_ns=SECOND), script=[9.0])
 
     async def scenario():
-        task = asyncio.create_task(limited())
+        task = asyncio.create_task(case.call())
         await asyncio.sleep(0)
         asyncio.get_running_loop().call_later(1, task.cancel)
         with pytest.raises(asyncio.CancelledError):
             await task
 
-    world.run(scenario())
+    case.world.run(scenario())
+
+
+def test_a_timeout_in_the_clean_up_of_a_cancelled_task_is_still_a_timeout():
+    case = Case(timeout.Config(limit_ns=SECOND), script=[9.0])
+
+    async def cleaning_up():
+        try:
+            await asyncio.sleep(9)
+        finally:
+            with pytest.raises(TimeoutError):
+                await case.call()
+
+    async def scenario():
+        task = asyncio.create_task(cleaning_up())
+        await asyncio.sleep(0.5)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        return task.cancelled()
+
+    assert case.world.run(scenario())
+    assert case.world.now_ns == 1500 * MS
 
 
 def test_time_limits_nest_and_each_cancels_only_its_own_block():
-    async def scenario():
-        with TimeLimit(2 * SECOND):
-            with pytest.raises(TimeoutError), TimeLimit(SECOND):
-                await asyncio.sleep(9)
-            await asyncio.sleep(0.5)
+    world = World()
+    inner = Pipeline(timeout="1 s", clock_ns=world.clock_ns)
+    outer = Pipeline(timeout="2 s", clock_ns=world.clock_ns)
+
+    async def block(attempt):
+        with pytest.raises(TimeoutError):
+            await inner.call(lambda attempt: asyncio.sleep(9), idempotent=True)
+        await asyncio.sleep(0.5)
         return asyncio.current_task().cancelling()
 
-    assert World().run(scenario()) == 0
+    assert world.run(outer.call(block, idempotent=True)) == 0
+    assert world.now_ns == 1500 * MS
+
+
+def test_a_pipeline_further_in_keeps_within_the_time_of_the_one_further_out():
+    world, told = World(), []
+    inner = Pipeline(deadline="5 s", retry={"attempts": 9, "backoff": "400 ms", "jitter": 0}, clock_ns=world.clock_ns)
+    outer = Pipeline(timeout="1 s", clock_ns=world.clock_ns)
+
+    async def fn(attempt):
+        told.append(attempt.remaining_ns)
+        raise ConnectionError
+
+    with pytest.raises(ConnectionError):
+        world.run(outer.call(lambda attempt: inner.call(fn, idempotent=True), idempotent=True))
+    assert told == [SECOND, 600 * MS], "the third would begin after the outer one's end"
+
+
+def test_a_server_gives_its_pipelines_what_its_caller_has_left():
+    case = Case(deadline.Config(total_ns=9 * SECOND), script=[9.0])
+
+    async def request():
+        with within(SECOND, case.world.clock_ns):
+            await case.call()
+
+    with pytest.raises(TimeoutError):
+        case.world.run(request())
+    assert case.world.now_ns == SECOND
+
+
+def test_a_limit_that_ends_before_an_earlier_one_ends_in_time_all_the_same():
+    case = Case(timeout.Config(limit_ns=5 * SECOND), script=[9.0, 9.0, 9.0])
+
+    async def scenario():
+        ends = []
+
+        async def one(limit_ns):
+            with pytest.raises(TimeoutError):
+                await case.call(deadline_ns=limit_ns)
+            ends.append(case.world.now_ns)
+
+        await asyncio.gather(one(2**61), one(SECOND), one(3 * SECOND))
+        return ends
+
+    assert case.world.run(scenario()) == [SECOND, 3 * SECOND, 5 * SECOND]
+
+
+def test_every_attempt_of_a_call_is_told_the_same_key_and_every_call_another():
+    case = Case(retry.Config(), script=[ConnectionError(), "ok"])
+
+    async def scenario():
+        await case.call()
+        await case.call()
+        await case.call(key="order-7")
+
+    case.world.run(scenario())
+    keys = [attempt.key for attempt in case.attempts]
+    assert keys[0] == keys[1] != keys[2]
+    assert keys[3] == "order-7"
 
 
 def test_an_hour_in_the_world_takes_no_time_and_ends_to_the_nanosecond():

@@ -16,6 +16,10 @@ DONE = 4  # nothing more to do
 RETRY = 5  # attempt again after wait_ns
 WAKE = 6  # done, and the slot now belongs to the first waiter: wake it
 
+# Answers that say nothing more; made once, because an answer is given for every call.
+PASSED = (PROCEED, 0)
+NOTED = (DONE, 0)
+
 NEVER = 2**62
 """A time that does not come. Two of them still fit into an int64."""
 

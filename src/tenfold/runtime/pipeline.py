@@ -1,122 +1,75 @@
-"""The asyncio shell around call policies: reads the clock, throws the dice, sleeps, keeps waiters in order.
+"""The asyncio shell around call policies: reads the clock, throws the dice, sleeps, makes the attempts.
 
-It knows no policy by name and decides nothing: every answer comes from a policy, and the protocol it follows stands in
-`tenfold.policies.call`. One pipeline is one caller's way to one dependency; its states are shared by all calls, and
-what belongs to one call travels in its `Call`.
+It knows no policy by name and decides nothing: every answer comes from a policy, by way of `runtime.stages`. One
+pipeline is one caller's way to one dependency; its states are shared by all calls, and what belongs to one call travels
+in its `Attempt`.
 """
 
 import asyncio
+import contextlib
+import copy
+import functools
+import inspect
 import random
 import time
-from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, field
-from types import ModuleType
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from typing import Any, ParamSpec, TypeVar
 
-from tenfold.errors import CallRejected
-from tenfold.policies.call import CALL_POLICIES
-from tenfold.policies.call.call import Call
-from tenfold.policies.verbs import (
-    FAILURE,
-    IGNORED,
-    LONGEST_NS,
-    NEVER,
-    PROCEED,
-    QUEUE,
-    REJECT,
-    RETRY,
-    SUCCESS,
-    WAIT,
-    WAKE,
-)
-from tenfold.runtime.time_limit import TimeLimit
+from tenfold.policies.verbs import NEVER, SUCCESS, WAKE
+from tenfold.runtime.attempt import CURRENT, Attempt
+from tenfold.runtime.choice import Policies, Unpack, chosen
+from tenfold.runtime.expiry import Limits, is_ours
+from tenfold.runtime.shell import Shell
+from tenfold.runtime.stages import MARK, Decision, Draw, Stages, Surroundings, Waiter, Walk
 
+__all__ = ["MARK", "Attempt", "Decision", "Pipeline"]
+
+P = ParamSpec("P")
 T = TypeVar("T")
-Draw = Callable[[], float]
-
-MARK = "tenfold_do_not_retry"
-"""Attribute of an error whose layer has given up on it: the layers above do not retry."""
 
 
-class Attempt(NamedTuple):
-    """What the function that makes the attempt is told."""
+class Pipeline(Shell):
+    """Policies around calls to one dependency, outermost first, for asyncio.
 
-    number: int  # 1 is the first
-    remaining_ns: int  # time left for the attempt, to be handed on to the callee; NEVER when nothing limits it
-    call: Call
-
-
-class Decision(NamedTuple):
-    """One answer of one policy, as `on_decision` sees it, after the transition."""
-
-    now_ns: int
-    policy: str
-    verb: str  # acquire, record, leave
-    outcome: int  # what record was told; -1 otherwise
-    answer: int
-    wait_ns: int
-
-
-@dataclass(slots=True, eq=False)
-class Waiter:
-    """A call in a policy's queue."""
-
-    woken: "asyncio.Future[None]"
-    is_granted: bool = False  # a slot was handed to it, even if it has been cancelled since
-
-
-@dataclass(slots=True, eq=False)
-class Stage:
-    """One policy of a pipeline: its kernels, what the user set, what it remembers, who waits."""
-
-    policy: ModuleType
-    config: Any
-    state: Any
-    acquire: Callable[..., tuple[int, int]]
-    record: Callable[..., tuple[int, int]]
-    acquire_throws: bool
-    record_throws: bool
-    waiters: "deque[Waiter]" = field(default_factory=deque)
-
-
-class Pipeline:
-    """Policies around calls to one dependency, outermost first.
+        payments = Pipeline(timeout="800 ms", retry={"attempts": 3, "budget": "20%"}, circuit_breaker={"failures": 5})
+        receipt = await payments.call(charge, idempotent=True)
 
     Args:
         configs: one `Config` per policy, in any order; they are arranged as in `CALL_POLICIES`, see `order`.
+        name: of the arrow, for metrics: "api -> payments".
         clock_ns: monotonic time in ns. Never a wall clock: that one is stepped.
         sleep_ns: waits so many ns.
         draw: a random number in [0, 1).
         is_failure: whether an exception speaks against the dependency; the others end the call and count nowhere.
+        fallback: answers instead, when a policy has refused or the last attempt failed; told the exception.
         on_decision: told of every answer of a policy.
+        policies: settings as in the design file, by the policy's name: `bulkhead={"in_flight": 20, "queue": "40"}`.
+
+    Raises:
+        UsageError: an unknown policy or setting, or a value that cannot be read: all of them at once.
     """
 
     def __init__(
         self,
-        configs: Iterable[Any],
+        configs: Iterable[Any] = (),
         *,
+        name: str = "",
         clock_ns: Callable[[], int] = time.monotonic_ns,
         sleep_ns: Callable[[int], Awaitable[None]] | None = None,
         draw: Draw = random.random,
         is_failure: Callable[[Exception], bool] = lambda error: True,
+        fallback: Callable[[Exception], Any] | None = None,
         on_decision: Callable[[Decision], None] | None = None,
+        **policies: Unpack[Policies],
     ) -> None:
-        self._stages = tuple(_arranged(configs))
-        self._clock_ns = clock_ns
+        around = Surroundings(clock_ns, is_failure, on_decision, _waiting, _wake)
+        super().__init__(Stages((*configs, *chosen(policies)), around), around, name, draw, fallback)
         self._sleep_ns = sleep_ns or _sleep_ns
-        self._draw = draw
-        self._is_failure = is_failure
-        self._on_decision = on_decision
-
-    @property
-    def order(self) -> tuple[str, ...]:
-        """The policies' names, outermost first."""
-        return tuple(stage.policy.NAME for stage in self._stages)
-
-    def state(self, name: str) -> Any:
-        """What a policy remembers, for metrics and tests. Not to be written to."""
-        return next(stage.state for stage in self._stages if name == stage.policy.NAME)
+        self._limits = Limits(clock_ns)
+        self._limited_calls = self._limits.line
+        if fallback is not None:
+            self._without_fallback = copy.copy(self)
+            self._without_fallback._fallback = None
 
     async def call(
         self,
@@ -125,6 +78,7 @@ class Pipeline:
         idempotent: bool,
         deadline_ns: int = NEVER,
         is_marked: bool = False,
+        key: str = "",
         draw: Draw | None = None,
     ) -> T:
         """Call `fn` under the policies, as often as they say.
@@ -132,8 +86,9 @@ class Pipeline:
         Args:
             fn: makes one attempt. It runs in the caller's task and is cancelled when its time is up.
             idempotent: whether a second attempt does no harm. No default: only the caller knows.
-            deadline_ns: by when the caller's own caller wants the answer, on this pipeline's clock.
+            deadline_ns: by when the answer is wanted, on this pipeline's clock; one of further out counts in any case.
             is_marked: the request carries the mark "do not retry".
+            key: idempotency key of the call; every attempt is told the same one. One is made when it is asked for.
             draw: dice of this call alone; the pipeline's otherwise.
 
         Raises:
@@ -141,143 +96,188 @@ class Pipeline:
             TimeoutError: the last attempt had no answer in time.
             Exception: what the last attempt raised, carrying the mark when its layer has given up on it.
         """
+        # The way of nearly every call, written for speed: all policies let it pass, its first attempt succeeds.
+        # Everything else is a walk.
+        if self._fallback is not None:
+            options = {"deadline_ns": deadline_ns, "is_marked": is_marked, "key": key, "draw": draw}
+            return await self._with_fallback(fn, idempotent=idempotent, **options)
+        call = self._attempt()
+        clock_ns = self._clock_ns
+        call.started_ns = now_ns = clock_ns()
+        outer = CURRENT.get()
+        call.deadline_ns = deadline_ns if outer is None else min(deadline_ns, outer.ends_ns)
+        call.is_idempotent, call.is_marked, call.given_key = idempotent, is_marked, key
         throw = draw or self._draw
-        call = Call(self._clock_ns(), deadline_ns, is_marked=int(is_marked), is_idempotent=int(idempotent))
-        error: Exception | None = None
+        stages = self._stages
+        stages.counts.calls += 1
+        if self._is_traced or now_ns >= call.deadline_ns:
+            return await self._follow(stages.walk(call, throw), fn, call, None)
+        for acquire, config, state, throws in stages.entries:
+            asked = acquire(config, state, call, now_ns, throw() if throws else 0.0)
+            if asked[0]:
+                walk = stages.walk(call, throw, stages.stuck_at(state, asked))
+                return await self._follow(walk, fn, call, None)
         try:
-            while True:
-                await self._enter(call, throw, error)
-                try:
-                    answer = await self._attempt(fn, call)
-                except Exception as caught:
-                    error = caught
-                    wait_ns = self._fail(call, caught, throw)
-                    if wait_ns < 0:
-                        raise
-                except BaseException:
-                    self._exit(len(self._stages), call, IGNORED, throw)
-                    raise
-                else:
-                    self._exit(len(self._stages), call, SUCCESS, throw)
-                    return answer
-                await self._sleep_ns(wait_ns)
-        finally:
-            error = None  # the error's traceback holds this frame: do not leave a cycle behind
-
-    async def _enter(self, call: Call, throw: Draw, error: Exception | None) -> None:
-        """Pass every policy on the way in, or unwind and raise."""
-        for depth, stage in enumerate(self._stages):
-            answer, wait_ns = self._acquire(stage, call, throw)
-            if answer == PROCEED:
-                continue
-            try:
-                while answer == WAIT and self._clock_ns() + wait_ns < call.deadline_ns:
-                    await self._sleep_ns(wait_ns)
-                    answer, wait_ns = self._acquire(stage, call, throw)
-                if answer == QUEUE:
-                    await self._queue(stage, call, throw)
-            except BaseException:
-                self._exit(depth, call, IGNORED, throw)
-                raise
-            if answer in (REJECT, WAIT):
-                self._exit(depth, call, IGNORED, throw)
-                raise CallRejected(stage.policy.NAME, stage.policy.REFUSAL, wait_ns) from error
-        if call.deadline_ns < NEVER and self._clock_ns() >= call.deadline_ns:
-            self._exit(len(self._stages), call, IGNORED, throw)
-            raise CallRejected("deadline", "deadline", 0) from error
-
-    def _acquire(self, stage: Stage, call: Call, throw: Draw) -> tuple[int, int]:
-        now_ns = self._clock_ns()
-        dice = throw() if stage.acquire_throws else 0.0
-        answer, wait_ns = stage.acquire(stage.config, stage.state, call, now_ns, dice)
-        if self._on_decision is not None:
-            self._on_decision(Decision(now_ns, stage.policy.NAME, "acquire", -1, answer, wait_ns))
-        return answer, wait_ns
-
-    async def _queue(self, stage: Stage, call: Call, throw: Draw) -> None:
-        """Wait for a slot until the deadline; whatever ends the wait, place and slot are accounted for."""
-        waiter = Waiter(asyncio.get_running_loop().create_future())
-        stage.waiters.append(waiter)
-        try:
-            if call.deadline_ns < NEVER:
-                with TimeLimit(call.deadline_ns - self._clock_ns()):
-                    await waiter.woken
+            ends_ns = call.attempt_deadline_ns if call.attempt_deadline_ns < call.deadline_ns else call.deadline_ns
+            if ends_ns >= NEVER:
+                answer = await fn(call)
             else:
-                await waiter.woken
-        except BaseException as ended:
-            self._give_up(stage, waiter, call, throw)
-            if isinstance(ended, TimeoutError):
-                raise CallRejected(stage.policy.NAME, "deadline", 0) from ended
-            raise
+                token = CURRENT.set(call)
+                self._limits.start(call, ends_ns)
+                try:
+                    answer = await fn(call)
+                finally:
+                    CURRENT.reset(token)
+                    if call.timer is None:
+                        self._limited_calls.pop(call, None)
+                    else:
+                        self._limits.end(call)
+        except BaseException as caught:
+            error = _ended(call, caught)
+        else:
+            now_ns = clock_ns()
+            for record, config, state in stages.exits:
+                if record(config, state, call, now_ns, SUCCESS, 0.0)[0] == WAKE:
+                    stages.woken_by(state)
+            return answer
+        return await self._follow(stages.walk(call, throw, stages.inside()), fn, call, error)
 
-    def _give_up(self, stage: Stage, waiter: Waiter, call: Call, throw: Draw) -> None:
-        """A waiter ends: one that was handed a slot gives it back, one still queued gives up its place."""
-        if waiter.is_granted:
-            self._record(stage, call, IGNORED, throw)
+    async def _follow(
+        self, walk: Walk, fn: Callable[[Attempt], Awaitable[T]], call: Attempt, error: BaseException | None
+    ) -> T:
+        """Do what a walk says until it ends; `error` is how an attempt made before has ended."""
+        answer: Any = None
+        try:
+            effect = walk.send(None)
+            if error is not None:
+                effect = walk.send(error)
+            while True:
+                error = None
+                try:
+                    if effect is None:
+                        answer = await self._limited(fn(call), call, call.ends_ns)
+                    else:
+                        await self._perform(effect, call)
+                except BaseException as caught:
+                    error = _ended(call, caught)
+                effect = walk.send(error)
+        except StopIteration as end:
+            error = end.value
+        try:
+            if error is not None:
+                raise error
+            return answer  # type: ignore[no-any-return]
+        finally:
+            error = None  # its traceback holds this frame: do not leave a cycle behind
+
+    async def _perform(self, effect: int | Waiter, call: Attempt) -> None:
+        """Wait, as a walk says."""
+        if isinstance(effect, Waiter):
+            await self._limited(effect.woken, call, call.deadline_ns)
+        else:
+            await self._sleep_ns(effect)
+
+    async def _limited(self, awaited: Awaitable[T], call: Attempt, ends_ns: int) -> T:
+        """Wait for something, cancelled when the time is up; see `_ended`."""
+        if ends_ns >= NEVER:
+            return await awaited
+        token = CURRENT.set(call)
+        self._limits.start(call, ends_ns)
+        try:
+            return await awaited
+        finally:
+            CURRENT.reset(token)
+            self._limits.end(call)
+
+    async def _with_fallback(self, fn: Callable[[Attempt], Awaitable[T]], **options: Any) -> T:
+        """A call, and the fallback's answer when it fails."""
+        try:
+            return await self._without_fallback.call(fn, **options)
+        except Exception as error:
+            if self._fallback is None or not self._falls_back(error):
+                raise
+            answer = self._fallback(error)
+            return await answer if inspect.isawaitable(answer) else answer  # type: ignore[no-any-return]
+
+    def __call__(self, *, idempotent: bool) -> Callable[[Callable[P, Awaitable[T]]], Callable[P, Awaitable[T]]]:
+        """Decorate a coroutine function: `@payments(idempotent=True)`. Every call of it goes through the policies."""
+
+        def decorate(fn: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
+            assert inspect.iscoroutinefunction(fn), f"{fn} is no coroutine function: see ThreadPipeline"
+
+            @functools.wraps(fn)
+            async def called(*args: P.args, **kwargs: P.kwargs) -> T:
+                return await self.call(lambda attempt: fn(*args, **kwargs), idempotent=idempotent)
+
+            return called
+
+        return decorate
+
+    @contextlib.asynccontextmanager
+    async def once(self, *, deadline_ns: int = NEVER, is_marked: bool = False) -> AsyncIterator[Attempt]:
+        """One attempt around a block: `async with payments.once() as attempt: ...`. It is never repeated.
+
+        Args:
+            deadline_ns, is_marked: as for `call`.
+
+        Raises:
+            CallRejected, TimeoutError: as `call` does.
+        """
+        call = self._begun(deadline_ns, is_idempotent=False, is_marked=is_marked)
+        walk = self._stages.walk(call, self._draw)
+        error: BaseException | None = None
+        try:
+            effect = walk.send(None)
+            while effect is not None:
+                try:
+                    error = None
+                    await self._perform(effect, call)
+                except BaseException as caught:
+                    error = _ended(call, caught)
+                effect = walk.send(error)
+            try:
+                error = None
+                async with self._limiting(call):
+                    yield call
+            except BaseException as caught:
+                error = _ended(call, caught)
+            walk.send(error)
+        except StopIteration as end:
+            error = end.value
+        if error is not None:
+            raise error
+
+    @contextlib.asynccontextmanager
+    async def _limiting(self, call: Attempt) -> AsyncIterator[None]:
+        """The time limit of an attempt around a block."""
+        if call.ends_ns >= NEVER:
+            yield
             return
-        stage.waiters.remove(waiter)
-        now_ns = self._clock_ns()
-        answer, wait_ns = stage.policy.leave(stage.config, stage.state, call, now_ns)
-        if self._on_decision is not None:
-            self._on_decision(Decision(now_ns, stage.policy.NAME, "leave", -1, answer, wait_ns))
-
-    async def _attempt(self, fn: Callable[[Attempt], Awaitable[T]], call: Call) -> T:
-        """Make one attempt within its time."""
-        end_ns = min(call.attempt_deadline_ns, call.deadline_ns)
-        number = max(call.attempt_count, 1)
-        if end_ns >= NEVER:
-            return await fn(Attempt(number, NEVER, call))
-        remaining_ns = end_ns - self._clock_ns()
-        with TimeLimit(remaining_ns):
-            return await fn(Attempt(number, remaining_ns, call))
-
-    def _fail(self, call: Call, error: Exception, throw: Draw) -> int:
-        """Tell the policies of an exception; how long to wait before the next attempt, or -1: no other."""
-        is_failure = not isinstance(error, CallRejected) and self._is_failure(error)
-        call.retry_after_ns = max(0, min(getattr(error, "retry_after_ns", 0), LONGEST_NS))
-        call.is_marked |= int(getattr(error, MARK, False))
-        wait_ns = self._exit(len(self._stages), call, FAILURE if is_failure else IGNORED, throw)
-        if wait_ns < 0 and call.is_marked:
-            setattr(error, MARK, True)
-        return wait_ns
-
-    def _exit(self, depth: int, call: Call, outcome: int, throw: Draw) -> int:
-        """Tell the first `depth` policies, innermost first; the wait before another attempt, or -1."""
-        retry_ns = -1
-        for stage in reversed(self._stages[:depth]):
-            answer, wait_ns = self._record(stage, call, outcome, throw)
-            if answer == RETRY:
-                retry_ns = wait_ns
-        return retry_ns
-
-    def _record(self, stage: Stage, call: Call, outcome: int, throw: Draw) -> tuple[int, int]:
-        now_ns = self._clock_ns()
-        dice = throw() if stage.record_throws else 0.0
-        answer, wait_ns = stage.record(stage.config, stage.state, call, now_ns, outcome, dice)
-        if answer == WAKE:
-            _wake(stage.waiters.popleft())
-        if self._on_decision is not None:
-            self._on_decision(Decision(now_ns, stage.policy.NAME, "record", outcome, answer, wait_ns))
-        return answer, wait_ns
+        token = CURRENT.set(call)
+        self._limits.start(call, call.ends_ns)
+        try:
+            yield
+        finally:
+            CURRENT.reset(token)
+            self._limits.end(call)
 
 
-def _arranged(configs: Iterable[Any]) -> Iterable[Stage]:
-    """A stage per config, in the order of the table."""
-    given = tuple(configs)
-    by_type = {type(config): config for config in given}
-    assert len(by_type) == len(given), "one Config for each policy"
-    for policy in CALL_POLICIES:
-        if policy.Config in by_type:
-            dice = ("acquire" in policy.DICE, "record" in policy.DICE)
-            yield Stage(policy, by_type.pop(policy.Config), policy.State(), policy.acquire, policy.record, *dice)
-    assert not by_type, f"not the Config of a call policy: {by_type}"
+def _ended(call: Attempt, error: BaseException) -> BaseException:
+    """How a block under a time limit has ended: a TimeoutError when the limit did it, else what it raised."""
+    if not call.is_over or not is_ours(call, error):
+        return error
+    late = TimeoutError(f"no answer within {(call.limit_ns - call.attempt_started_ns) / 1e9:.6g} s")
+    late.__cause__ = error
+    return late
 
 
-def _wake(waiter: Waiter) -> None:
-    """Hand a slot to a waiter. One cancelled in this instant gets it too, and passes it on when it runs."""
-    waiter.is_granted = True
-    if not waiter.woken.done():
-        waiter.woken.set_result(None)
+def _waiting() -> "asyncio.Future[None]":
+    return asyncio.get_running_loop().create_future()
+
+
+def _wake(woken: "asyncio.Future[None]") -> None:
+    if not woken.done():
+        woken.set_result(None)
 
 
 async def _sleep_ns(wait_ns: int) -> None:

@@ -12,8 +12,9 @@ How a shell walks the table, whether it is asyncio's or the simulator's:
 5. An attempt ends at `min(call.attempt_deadline_ns, call.deadline_ns)` at the latest, as a FAILURE when the time ran
    out; a call cancelled from outside is IGNORED.
 
-REFUSAL is the word for a REJECT in results and errors. DICE names the verbs that look at `draw`: for the others a shell
-may pass any number, and must throw no dice, or the same seed would not give the same run in both worlds.
+REFUSAL is the word for a REJECT in results and errors, COUNTER the name its count goes by. DICE names the verbs that
+look at `draw`, `record` only at that of a FAILURE: for the others a shell may pass any number, and must throw no dice,
+or the same seed would not give the same run in both worlds. LEARNS is False when `record` moves nothing.
 
 A State all zero is a fresh State. `Call` is not: see its defaults.
 """

@@ -23,10 +23,11 @@ from typing import Any
 
 from tenfold.fields import setting
 from tenfold.policies.call.call import Call
-from tenfold.policies.verbs import DONE, PROCEED, QUEUE, REJECT, WAKE
+from tenfold.policies.verbs import NOTED, PASSED, QUEUE, REJECT, WAKE
 
 NAME = "bulkhead"
 REFUSAL = "bulkhead_full"
+COUNTER = "rejected_by_bulkhead"
 DICE: tuple[str, ...] = ()
 
 
@@ -56,7 +57,7 @@ def acquire(config: Config, state: State, call: Call, now_ns: int, draw: float) 
     """Take a slot, or a place in the queue."""
     if state.in_flight_count < config.in_flight:
         state.in_flight_count += 1
-        return PROCEED, 0
+        return PASSED
     if state.queue_count < config.queue:
         state.queue_count += 1
         return QUEUE, 0
@@ -69,13 +70,13 @@ def record(config: Config, state: State, call: Call, now_ns: int, outcome: int, 
         state.queue_count -= 1
         return WAKE, 0
     state.in_flight_count -= 1
-    return DONE, 0
+    return NOTED
 
 
 def leave(config: Config, state: State, call: Call, now_ns: int) -> tuple[int, int]:
     """A waiter that has no slot yet gives up its place."""
     state.queue_count -= 1
-    return DONE, 0
+    return NOTED
 
 
 KERNELS: tuple[Callable[..., Any], ...] = (acquire, record, leave)

@@ -34,10 +34,11 @@ from typing import Any
 from tenfold.fields import setting
 from tenfold.policies.call import ring
 from tenfold.policies.call.call import Call
-from tenfold.policies.verbs import DONE, FAILURE, IGNORED, LONGEST_NS, PROCEED, REJECT, SUCCESS
+from tenfold.policies.verbs import FAILURE, IGNORED, LONGEST_NS, NOTED, PASSED, REJECT, SUCCESS
 
 NAME = "circuit_breaker"
 REFUSAL = "circuit_open"
+COUNTER = "rejected_by_breaker"
 DICE: tuple[str, ...] = ()
 
 CLOSED, OPEN, HALF_OPEN = 0, 1, 2
@@ -172,31 +173,31 @@ def admit_probe(config: Config, state: State, now_ns: int) -> tuple[int, int]:
         state.probe_count = 0
     state.probe_count += 1
     state.lease_until_ns = now_ns + config.lease_ns
-    return PROCEED, 0
+    return PASSED
 
 
 def acquire(config: Config, state: State, call: Call, now_ns: int, draw: float) -> tuple[int, int]:
     """Ask to call; the answer carries the generation in `call.ticket_generation`."""
-    answer, wait_ns = PROCEED, 0
+    answer = PASSED
     if state.phase == OPEN:
         if now_ns < state.open_until_ns:
             return REJECT, state.open_until_ns - now_ns
         enter(state, HALF_OPEN)
     if state.phase == HALF_OPEN:
-        answer, wait_ns = admit_probe(config, state, now_ns)
+        answer = admit_probe(config, state, now_ns)
     call.ticket_generation = state.generation
-    return answer, wait_ns
+    return answer
 
 
 def record(config: Config, state: State, call: Call, now_ns: int, outcome: int, draw: float) -> tuple[int, int]:
     """Tell what became of an admitted call."""
     if call.ticket_generation != state.generation:
-        return DONE, 0
+        return NOTED
     if state.phase == HALF_OPEN:
         record_probe(config, state, now_ns, outcome)
     elif outcome != IGNORED:
         record_closed(config, state, now_ns, outcome)
-    return DONE, 0
+    return NOTED
 
 
 KERNELS: tuple[Callable[..., Any], ...] = (

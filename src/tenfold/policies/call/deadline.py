@@ -20,11 +20,12 @@ from typing import Any
 
 from tenfold.fields import setting
 from tenfold.policies.call.call import Call
-from tenfold.policies.verbs import DONE, LONGEST_NS, PROCEED, REJECT
+from tenfold.policies.verbs import LONGEST_NS, NOTED, PASSED, REJECT
 
 NAME = "deadline"
 REFUSAL = "deadline"
 DICE: tuple[str, ...] = ()
+LEARNS = False  # record moves nothing: a shell need not tell it of a success
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +46,18 @@ class State:
 
 def acquire(config: Config, state: State, call: Call, now_ns: int, draw: float) -> tuple[int, int]:
     """Set the call's deadline; refuse an attempt that would start at or after it."""
-    call.deadline_ns = min(call.deadline_ns, now_ns + config.total_ns)
+    ends_ns = now_ns + config.total_ns
+    if ends_ns < call.deadline_ns:
+        call.deadline_ns = ends_ns
     if now_ns >= call.deadline_ns:
         state.expired_count += 1
         return REJECT, 0
-    return PROCEED, 0
+    return PASSED
 
 
 def record(config: Config, state: State, call: Call, now_ns: int, outcome: int, draw: float) -> tuple[int, int]:
     """Nothing to learn."""
-    return DONE, 0
+    return NOTED
 
 
 KERNELS: tuple[Callable[..., Any], ...] = (acquire, record)

@@ -30,7 +30,7 @@ from typing import Any
 from tenfold.fields import setting
 from tenfold.policies.call import ring
 from tenfold.policies.call.call import ATTEMPTS, BUDGET, DEADLINE, GOES_ON, MARKED, UNSAFE, Call
-from tenfold.policies.verbs import DONE, FAILURE, LONGEST_NS, PROCEED, RETRY
+from tenfold.policies.verbs import FAILURE, LONGEST_NS, NOTED, PASSED, RETRY
 
 NAME = "retry"
 REFUSAL = ""  # never refuses
@@ -164,14 +164,14 @@ def acquire(config: Config, state: State, call: Call, now_ns: int, draw: float) 
         ring.add(state, int(config.budget_ratio * TOKEN + 0.5))
     call.attempt_count += 1
     call.attempt_started_ns = now_ns
-    return PROCEED, 0
+    return PASSED
 
 
 def record(config: Config, state: State, call: Call, now_ns: int, outcome: int, draw: float) -> tuple[int, int]:
     """Decide whether and when to attempt again; `call.stop_reason` says why not."""
     call.stop_reason = GOES_ON
     if outcome != FAILURE:
-        return DONE, 0
+        return NOTED
     wait_ns = max(pause(config, call, draw), hinted(call, draw))
     call.stop_reason = stop_reason(config, state, call, now_ns, wait_ns)
     if call.stop_reason == GOES_ON:
@@ -180,7 +180,7 @@ def record(config: Config, state: State, call: Call, now_ns: int, outcome: int, 
         return RETRY, wait_ns
     if config.mark and config.attempts > 1:
         call.is_marked = 1
-    return DONE, 0
+    return NOTED
 
 
 KERNELS: tuple[Callable[..., Any], ...] = (

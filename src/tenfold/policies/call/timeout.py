@@ -18,11 +18,12 @@ from typing import Any
 
 from tenfold.fields import setting
 from tenfold.policies.call.call import Call
-from tenfold.policies.verbs import DONE, LONGEST_NS, PROCEED, REJECT
+from tenfold.policies.verbs import LONGEST_NS, NOTED, PASSED, REJECT
 
 NAME = "timeout"
 REFUSAL = "deadline"
 DICE: tuple[str, ...] = ()
+LEARNS = False  # record moves nothing: a shell need not tell it of a success
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +45,14 @@ def acquire(config: Config, state: State, call: Call, now_ns: int, draw: float) 
     if now_ns >= call.deadline_ns:
         state.expired_count += 1
         return REJECT, 0
-    call.attempt_deadline_ns = min(now_ns + config.limit_ns, call.deadline_ns)
-    return PROCEED, 0
+    ends_ns = now_ns + config.limit_ns
+    call.attempt_deadline_ns = ends_ns if ends_ns < call.deadline_ns else call.deadline_ns
+    return PASSED
 
 
 def record(config: Config, state: State, call: Call, now_ns: int, outcome: int, draw: float) -> tuple[int, int]:
     """Nothing to learn."""
-    return DONE, 0
+    return NOTED
 
 
 KERNELS: tuple[Callable[..., Any], ...] = (acquire, record)
