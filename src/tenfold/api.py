@@ -3,15 +3,14 @@
 Heavy parts (NumPy, Numba, YAML) are imported by the function that needs them, so that `import tenfold` costs nothing.
 """
 
-import difflib
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tenfold.errors import UsageError
+from tenfold.errors import UsageError, one_of
 
 if TYPE_CHECKING:
     from tenfold.design.schema import Design, Scenario
@@ -208,14 +207,6 @@ def scenario_of(design: "Design", name: str) -> "Scenario":
 def shipped() -> tuple[str, ...]:
     """Names of the systems that come with Tenfold."""
     return tuple(sorted(path.parent.name for path in _SYSTEMS.glob("*/design.yaml")))
-
-
-def one_of(name: str, names: Iterable[str]) -> str:
-    """A remedy for a name that does not exist: the nearest there is, and all of them."""
-    known = list(names)
-    near = difflib.get_close_matches(name, known, n=1)
-    listed = ", ".join(known) or "none"
-    return f"did you mean {near[0]!r}? There are: {listed}" if near else f"there are: {listed}"
 
 
 def cores() -> int:

@@ -1,5 +1,7 @@
 """Errors a user can act on. Programmer errors are assertions, not classes."""
 
+import difflib
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -57,3 +59,11 @@ class EngineFault(TenfoldError):
         super().__init__(f"{message} (seed {seed}, event {event}): please report this with the design file")
         self.seed = seed
         self.event = event
+
+
+def one_of(name: str, names: Iterable[str]) -> str:
+    """A remedy for a name that does not exist: the nearest there is, and all of them."""
+    known = list(names)
+    near = difflib.get_close_matches(name, known, n=1)
+    listed = ", ".join(known) or "none"
+    return f"did you mean {near[0]!r}? There are: {listed}" if near else f"there are: {listed}"

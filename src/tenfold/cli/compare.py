@@ -12,7 +12,7 @@ from tenfold.cli.output import deliver
 from tenfold.cli.progress import Bar
 from tenfold.cli.terminal import style_of
 from tenfold.cli.trouble import FINE, STOPPED
-from tenfold.errors import UsageError
+from tenfold.errors import UsageError, one_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ def _names(runs: "Sequence[_Runs]", asked: Sequence[str]) -> list[str]:
     for name in asked:
         for side in runs:
             if name not in side.names and name != api.STEADY:
-                raise UsageError(f"{side.label} has no scenario {name!r}", api.one_of(name, side.names))
+                raise UsageError(f"{side.label} has no scenario {name!r}", one_of(name, side.names))
     if not asked and not shared:
         raise UsageError(
             "the two sides have no scenario in common",

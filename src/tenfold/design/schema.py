@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tenfold.design.kind import Kind
+    from tenfold.runtime.pipeline import Pipeline
+    from tenfold.runtime.threads import ThreadPipeline
 
 Path = tuple[str | int, ...]
 """Where a value stands in the file: ("components", "api", "replicas")."""
@@ -279,3 +281,27 @@ class Design:
     ignore: tuple[Ignore, ...]
     source: Source
     fingerprint: str  # of the text with its overrides, 16 hex digits
+
+    def pipeline(self, arrow: str, **options: Any) -> "Pipeline":
+        """The running policies of an arrow, for asyncio: the ones that are simulated, set by the same lines.
+
+            tweets_db = tenfold.load("timeline.yaml").pipeline("api -> tweets_db")
+            rows = await tweets_db.call(query, idempotent=True)
+
+        Args:
+            arrow: `caller -> callee`, as in the file's `policies`; one without policies gives a pipeline without.
+            options: as for `Pipeline`: `is_failure`, `fallback`, `on_decision`, clocks. Without a `fallback`,
+                `on_failure: skip` or `miss` answers None instead of failing.
+
+        Raises:
+            UsageError: the design has no such arrow.
+        """
+        from tenfold.design.running import pipeline
+
+        return pipeline(self, arrow, options)
+
+    def thread_pipeline(self, arrow: str, **options: Any) -> "ThreadPipeline":
+        """The running policies of an arrow, for threads; arguments and errors as for `pipeline`."""
+        from tenfold.design.running import thread_pipeline
+
+        return thread_pipeline(self, arrow, options)
