@@ -1,0 +1,136 @@
+"""One connection that many callers share: what has gathered is sent in one write, the answers come in order.
+
+- Callers do not wait for a free connection, and there is no pool to run out of: 2,000 at once are some twenty writes.
+- A cancelled caller leaves; its answer is read and dropped, and nobody else notices.
+- A server that answers nothing within the limit is given up with its connection: every caller in line is told. Nothing
+  is sent twice, so nothing takes longer because of a second try.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from tenfold.runtime.cache.store import StoreUnavailable
+from tenfold.runtime.time_limit import TimeLimit
+
+if TYPE_CHECKING:
+    from redis.asyncio.connection import AbstractConnection
+
+BATCH_MAX = 128  # commands a limit covers: large enough to save writes, small enough to be answered well within it
+
+_Call = tuple[bytes, int, "asyncio.Future[Any]"]  # the commands, how many they are, who waits
+
+
+class Lane:
+    """A connection, connected when first needed and again after it broke.
+
+    Args:
+        connection: of redis-py, without time limits and retries of its own.
+        greet: first use of a connection.
+        limit_ns: the longest time without the answers to one batch.
+        place: the server's name in errors.
+    """
+
+    def __init__(
+        self,
+        connection: "AbstractConnection",
+        greet: Callable[["AbstractConnection"], Awaitable[None]],
+        limit_ns: int,
+        place: str,
+    ) -> None:
+        self._connection = connection
+        self._greet = greet
+        self._limit_ns = limit_ns
+        self._place = place
+        self._line: list[_Call] = []
+        self._task: asyncio.Task[None] | None = None
+
+    def ask(self, commands: bytes, count: int = 1) -> "asyncio.Future[Any]":
+        """Put commands in line.
+
+        Args:
+            commands: one or more, as the protocol has them.
+            count: how many they are.
+
+        Returns:
+            A future of the answer, or of the list of answers when there are several; an error the server answers is an
+            answer. It raises StoreUnavailable when there is none.
+        """
+        future = asyncio.get_running_loop().create_future()
+        self._line.append((commands, count, future))
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name="tenfold redis lane")
+        return future
+
+    async def close(self) -> None:
+        """Disconnect; who still waits is told StoreUnavailable."""
+        task = self._task
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+        await self._connection.disconnect()
+
+    async def _run(self) -> None:
+        """Send and receive until nobody is in line."""
+        batch: list[_Call] = []
+        try:
+            while self._line:
+                taken, self._line = self._line[:BATCH_MAX], self._line[BATCH_MAX:]
+                batch = [call for call in taken if not call[2].done()]
+                try:
+                    with TimeLimit(self._limit_ns):
+                        await self._exchange(batch)
+                except Exception as error:
+                    self._tell(batch, error)
+                    await self._connection.disconnect(nowait=True)
+        except asyncio.CancelledError:
+            self._tell(batch, ConnectionError("the store was closed"))
+            raise
+        finally:
+            self._task = None
+
+    async def _exchange(self, batch: list[_Call]) -> None:
+        """One write, and its answers."""
+        connection = self._connection
+        await self._connect()
+        await connection.send_packed_command(b"".join([call[0] for call in batch]), check_health=False)
+        for _, count, future in batch:
+            answer = await self._answer() if count == 1 else [await self._answer() for _ in range(count)]
+            if not future.done():
+                future.set_result(answer)
+
+    async def _answer(self) -> Any:
+        """What the server answers to one command, be it an error."""
+        from redis.exceptions import ConnectionError as Broken
+        from redis.exceptions import ResponseError
+
+        try:
+            return await self._connection.read_response(disable_decoding=True)
+        except Broken:
+            raise
+        except ResponseError as error:
+            return error
+
+    async def _connect(self) -> None:
+        """See to it that the connection is there and clean."""
+        connection = self._connection
+        if connection.is_connected:
+            if not await connection.can_read():
+                return
+            await connection.disconnect(nowait=True)  # the server hung up, or there is an answer nobody asked for
+        await connection.connect()  # type: ignore[no-untyped-call]
+        await self._greet(connection)
+
+    def _tell(self, batch: list[_Call], error: BaseException) -> None:
+        """Tell all in line that there is no answer."""
+        line, self._line = [*batch, *self._line], []
+        for _, _, future in line:
+            if not future.done():
+                future.set_exception(unavailable(self._place, error))
+
+
+def unavailable(place: str, error: BaseException) -> StoreUnavailable:
+    """The one error a store has, with its cause."""
+    found = StoreUnavailable(f"Redis at {place}: {str(error) or type(error).__name__}")
+    found.__cause__ = error
+    return found
