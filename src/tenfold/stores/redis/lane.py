@@ -41,6 +41,10 @@ class Lane:
         limit_ns: int,
         place: str,
     ) -> None:
+        from redis.exceptions import ConnectionError as Broke
+        from redis.exceptions import ResponseError
+
+        self._answered, self._broke = ResponseError, Broke
         self._connection = connection
         self._greet = greet
         self._limit_ns = limit_ns
@@ -134,14 +138,11 @@ class Lane:
 
     async def _answer(self) -> Any:
         """What the server answers to one command, be it an error."""
-        from redis.exceptions import ConnectionError as Broken
-        from redis.exceptions import ResponseError
-
         try:
             return await self._connection.read_response(disable_decoding=True)
-        except Broken:
-            raise
-        except ResponseError as error:
+        except self._answered as error:
+            if isinstance(error, self._broke):  # it is loading, or shutting down: no answer
+                raise
             return error
 
     def _tell(self, batch: list[_Call], error: BaseException) -> None:
