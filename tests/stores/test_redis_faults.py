@@ -177,6 +177,17 @@ async def test_they_use_no_more_connections_than_they_may(redis: RedisServer) ->
 
 
 @in_loop
+async def test_a_large_value_is_sent_once_though_its_writer_has_to_wait(redis: RedisServer) -> None:
+    large = valued(b"v" * 8_000_000)
+    async with opened(redis.url) as store:
+        with admin(redis) as client:
+            before = client.info("stats")["total_connections_received"]
+            assert await store.swap("k", None, large, KEEP_NS) == (True, None)
+            assert client.info("stats")["total_connections_received"] == before
+        assert await store.get("k") == large
+
+
+@in_loop
 async def test_callers_who_leave_at_any_moment_disturb_no_answer(shared_redis: RedisServer) -> None:
     async with opened(shared_redis.url) as store:
         keys = [f"leave{n}" for n in range(200)]

@@ -1,11 +1,9 @@
 """The parts of the store in Redis that need no server: its clock, its messages, its records."""
 
-import asyncio
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from in_loop import MS, S, in_loop
+from in_loop import MS, S, in_loop, until
 
 from servers import RedisServer
 from tenfold.errors import UsageError
@@ -140,8 +138,7 @@ async def test_the_time_is_asked_for_again_every_few_seconds(
     await store.open()
     store._clock._measured_ns -= 10**15  # long ago: anything is better
     worn_ns = store._clock.error_ns()
-    while store._clock.error_ns() >= worn_ns:
-        await asyncio.sleep(0.001)
+    await until(lambda: store._clock.error_ns() < worn_ns)
     await store.close()
 
 

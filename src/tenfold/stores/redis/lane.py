@@ -112,7 +112,7 @@ class Lane:
         if not connection.is_connected or len(commands) > SMALL_BYTES:
             return False
         try:
-            if _at_once(_can_read(connection)):
+            if _at_once(_is_spent(connection)):
                 return False
             _at_once(connection.send_packed_command(commands, check_health=False))
         except Exception:  # the connection was broken before: nothing reached the server, and `_send` makes another
@@ -122,7 +122,7 @@ class Lane:
     async def _send(self, batch: list[_Call]) -> None:
         """One write, on a connection that is there and clean."""
         connection = self._connection
-        if connection.is_connected and await _can_read(connection):
+        if connection.is_connected and await _is_spent(connection):
             await connection.disconnect(nowait=True)  # the server hung up, or there is an answer nobody asked for
         if not connection.is_connected:
             await connection.connect()  # type: ignore[no-untyped-call]
@@ -153,11 +153,13 @@ class Lane:
                 future.set_exception(unavailable(self._place, error))
 
 
-def _can_read(connection: "AbstractConnection") -> Coroutine[Any, Any, bool]:
+async def _is_spent(connection: "AbstractConnection") -> bool:
     """Whether the connection has something to read, which it should not have: an answer, or its end."""
-    found: Any = getattr(connection, "can_read", None) or connection.can_read_destructive  # before redis-py 8
-    answer: Coroutine[Any, Any, bool] = found()
-    return answer
+    can_read = getattr(connection, "can_read", None) or connection.can_read_destructive  # before redis-py 8
+    try:
+        return bool(await can_read())
+    except Exception:  # it had ended already
+        return True
 
 
 def _at_once(coroutine: Coroutine[Any, Any, Any]) -> Any:
