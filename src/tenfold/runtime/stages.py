@@ -12,13 +12,14 @@ When every policy lets a call pass and its first attempt succeeds, a shell needs
 there is to ask and to tell. The protocol between stages and policies stands in `tenfold.policies.call`.
 """
 
+import contextlib
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any, NamedTuple, TypeAlias
 
-from tenfold.errors import CallRejected
+from tenfold.errors import CallRejected, TenfoldError
 from tenfold.policies.call import CALL_POLICIES
 from tenfold.policies.call.call import BUDGET
 from tenfold.policies.call.counts import Counts
@@ -71,7 +72,8 @@ class Surroundings:
     """What stages are told by their shell.
 
     clock_ns: monotonic time in ns. is_failure: whether an exception speaks against the dependency. on_decision: told of
-    every answer of a policy. waiting, wake: make what a waiter waits on, and end that wait.
+    every answer of a policy. waiting, wake: make what a waiter waits on, and end that wait. complain: told what
+    `on_decision` raised: it must not reach the call, which would lose its slots.
     """
 
     clock_ns: Callable[[], int]
@@ -79,6 +81,7 @@ class Surroundings:
     on_decision: Callable[[Decision], None] | None
     waiting: Callable[[], Any]
     wake: Callable[[Any], None]
+    complain: Callable[[Exception], None]
 
 
 class Stages:
@@ -115,23 +118,18 @@ class Stages:
         wait = self._line_up(self.all[depth]) if answer[0] == QUEUE else answer[1]
         return depth, answer[0], wait
 
-    def inside(self) -> tuple[int, int, Any]:
-        """Where a walk begins when every policy has let the call pass."""
-        return len(self.all), PROCEED, 0
-
     def walk(self, call: Attempt, throw: Draw, begin: tuple[int, int, Any] | None = None) -> Walk:
-        """One call, from the outermost policy or from where it stands."""
-        error: Exception | None = None
-        depth, answer, wait = begin or self._enter(call, throw, 0)
+        """One call, from the outermost policy or from where it is stuck."""
+        self.note("unattempted")
+        refused = yield from self._get_in(call, throw, begin or self._enter(call, throw, 0))
+        if refused is not None:
+            return refused
+        self.note("unattempted", -1)
+        return (yield from self.attempts(call, throw))
+
+    def attempts(self, call: Attempt, throw: Draw) -> Walk:
+        """The rest of a call once every policy has let it pass: its first attempt is made now, or has been made."""
         while True:
-            if error is None:
-                self.note("unattempted")
-            refused = yield from self._get_in(call, throw, (depth, answer, wait))
-            if refused is not None:
-                if isinstance(refused, CallRejected):
-                    refused.__cause__ = error
-                return refused
-            self.note("unattempted", -1) if error is None else self.note("attempts")
             ended = yield None
             if ended is None:
                 self.exit(len(self.all), call, SUCCESS, throw)
@@ -139,15 +137,19 @@ class Stages:
             if not isinstance(ended, Exception):
                 self.exit(len(self.all), call, IGNORED, throw)
                 return ended
-            error = ended
-            wait_ns = self._fail(call, error, throw)
+            wait_ns = self._fail(call, ended, throw)
             if wait_ns < 0:
-                return error
+                return ended
             self.note("retries")
             interrupted = yield wait_ns
             if interrupted is not None:
                 return interrupted
-            depth, answer, wait = self._enter(call, throw, 0)
+            refused = yield from self._get_in(call, throw, self._enter(call, throw, 0))
+            if refused is not None:
+                if isinstance(refused, CallRejected):
+                    refused.__cause__ = ended
+                return refused
+            self.note("attempts")
 
     def _enter(self, call: Attempt, throw: Draw, depth: int) -> tuple[int, int, Any]:
         """Ask the policies from `depth` on: (policies passed, the last one's answer, its wait)."""
@@ -190,7 +192,8 @@ class Stages:
         if ended is None:
             return None
         self.give_up(waiter, call, throw)
-        if isinstance(ended, TimeoutError):
+        if call.is_late:
+            call.is_late = False
             return CallRejected(waiter.stage.policy.NAME, "deadline", 0)
         return ended
 
@@ -206,7 +209,7 @@ class Stages:
         answer, wait_ns = stage.acquire(stage.config, stage.state, call, now_ns, dice)
         waiter = self._line_up(stage) if answer == QUEUE else None
         if self._around.on_decision is not None:
-            self._around.on_decision(Decision(now_ns, stage.policy.NAME, "acquire", -1, answer, wait_ns))
+            self.report(Decision(now_ns, stage.policy.NAME, "acquire", -1, answer, wait_ns))
         return answer, waiter or wait_ns
 
     def _line_up(self, stage: Stage) -> Waiter:
@@ -224,19 +227,27 @@ class Stages:
         now_ns = self._clock_ns()
         answer, wait_ns = stage.policy.leave(stage.config, stage.state, call, now_ns)
         if self._around.on_decision is not None:
-            self._around.on_decision(Decision(now_ns, stage.policy.NAME, "leave", -1, answer, wait_ns))
+            self.report(Decision(now_ns, stage.policy.NAME, "leave", -1, answer, wait_ns))
 
     def _fail(self, call: Attempt, error: Exception, throw: Draw) -> int:
         """Tell the policies of an exception; how long to wait before the next attempt, or -1: no other."""
-        is_failure = not isinstance(error, CallRejected) and self._around.is_failure(error)
-        call.retry_after_ns = max(0, min(getattr(error, "retry_after_ns", 0), LONGEST_NS))
-        call.is_marked |= int(getattr(error, MARK, False))
+        if call.is_late:
+            call.is_late = False
+            if call.attempt_deadline_ns < call.deadline_ns:
+                self.note("timeouts")
+        try:
+            is_failure = not isinstance(error, TenfoldError) and self._around.is_failure(error)
+            call.retry_after_ns = _hint_ns(error)
+            call.is_marked |= int(bool(getattr(error, MARK, False)))
+        except BaseException:  # the user's own code has failed: that says nothing, but the slots go back
+            self.exit(len(self.all), call, IGNORED, throw)
+            raise
         wait_ns = self.exit(len(self.all), call, FAILURE if is_failure else IGNORED, throw)
         if wait_ns < 0:
             if call.stop_reason == BUDGET:
                 self.note("budget_exhausted")
             if call.is_marked:
-                setattr(error, MARK, True)
+                _mark(error)
         return wait_ns
 
     def exit(self, depth: int, call: Attempt, outcome: int, throw: Draw) -> int:
@@ -256,7 +267,7 @@ class Stages:
         if answer == WAKE:
             self.wake(stage)
         if self._around.on_decision is not None:
-            self._around.on_decision(Decision(now_ns, stage.policy.NAME, "record", outcome, answer, wait_ns))
+            self.report(Decision(now_ns, stage.policy.NAME, "record", outcome, answer, wait_ns))
         return answer, wait_ns
 
     def wake(self, stage: Stage) -> None:
@@ -265,9 +276,29 @@ class Stages:
         waiter.is_granted = True
         self._around.wake(waiter.woken)
 
+    def report(self, decision: Decision) -> None:
+        """Tell the listener of a decision. A listener that fails does not fail the call."""
+        assert self._around.on_decision is not None
+        try:
+            self._around.on_decision(decision)
+        except Exception as error:
+            self._around.complain(error)
+
     def woken_by(self, state: Any) -> None:
         """The policy with this state has handed a slot on."""
         self.wake(next(stage for stage in self.all if stage.state is state))
+
+
+def _hint_ns(error: Exception) -> int:
+    """When the callee wants to be asked again, in ns from now, as the error says: `retry_after_ns`; 0: it does not."""
+    hint = getattr(error, "retry_after_ns", 0)
+    return int(max(0, min(hint, LONGEST_NS))) if isinstance(hint, int | float) and hint == hint else 0
+
+
+def _mark(error: Exception) -> None:
+    """Let the error say that its layer has given up. One that cannot be written to stays as it is."""
+    with contextlib.suppress(AttributeError, TypeError):
+        setattr(error, MARK, True)
 
 
 def _arranged(configs: Iterable[Any]) -> Iterable[Stage]:
