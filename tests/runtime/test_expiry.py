@@ -108,6 +108,7 @@ def test_limit_that_is_over_when_it_starts_ends_at_once(remaining_ns):
     world = World(start_ns=10 * SECOND)
     pipeline = pipeline_in(world)
     limits, limited = pipeline._limits, pipeline._attempt()
+    limited.begin(world.now_ns, 2**61)
 
     async def scenario():
         limits.start(limited, world.now_ns + remaining_ns)

@@ -14,7 +14,7 @@ from tenfold.policies.verbs import NEVER
 if TYPE_CHECKING:
     Base = Call
 else:
-    # A `Call` whose fields are attributes of the class until they are set: an attempt costs only what it changes.
+    # A `Call` whose rare fields are attributes of the class until they are set: an attempt costs only what it changes.
     Base = type("Base", (), {field.name: field.default for field in dataclasses.fields(Call)})
 
 
@@ -24,14 +24,32 @@ class Attempt(Base):
     One object per call: every attempt of the call is told the same one, in its state of then.
     """
 
+    # What every call writes: a slot costs a quarter of an attribute. See `begin`.
+    if not TYPE_CHECKING:
+        __slots__ = (
+            "attempt_count",
+            "attempt_deadline_ns",
+            "attempt_started_ns",
+            "cancelling",
+            "deadline_ns",
+            "limit_ns",
+            "started_ns",
+            "ticket_generation",
+        )
+
     clock_ns: Callable[[], int] = staticmethod(time.monotonic_ns)
     given_key = ""
     is_late = False  # set by the shell: it ended this attempt, or this wait, because its time was up
-    # A time limit on it: see `expiry`.
-    cancelling = 0
+    # A time limit on it, see `expiry`; `limit_ns` and `cancelling` belong to it, too.
     expired: Any = None
     timer: Any = None
-    limit_ns = 0
+    limit_ns: int
+    cancelling: int
+
+    def begin(self, started_ns: int, deadline_ns: int) -> None:
+        """Fill the slots. No `__init__`: its call costs more than it does, and `Pipeline.call` does without."""
+        self.started_ns, self.deadline_ns, self.attempt_deadline_ns = started_ns, deadline_ns, NEVER
+        self.attempt_count = self.attempt_started_ns = self.ticket_generation = 0
 
     @property
     def number(self) -> int:
@@ -65,7 +83,7 @@ def attempts_on(clock_ns: Callable[[], int]) -> type[Attempt]:
     """The class of the attempts of a pipeline: they know its clock. The usual clock needs no class of its own."""
     if clock_ns is time.monotonic_ns:
         return Attempt
-    return type("Attempt", (Attempt,), {"clock_ns": staticmethod(clock_ns)})
+    return type("Attempt", (Attempt,), {"__slots__": (), "clock_ns": staticmethod(clock_ns)})
 
 
 CURRENT: ContextVar[Attempt | None] = ContextVar("tenfold_attempt", default=None)
@@ -100,9 +118,10 @@ def within(limit_ns: int, clock_ns: Callable[[], int] = time.monotonic_ns) -> It
         limit_ns: time from now, in ns.
         clock_ns: the pipelines' clock.
     """
-    outer, scope = CURRENT.get(), Attempt()
+    outer, now_ns = CURRENT.get(), clock_ns()
+    scope = Attempt()
     scope.clock_ns = clock_ns
-    scope.deadline_ns = min(clock_ns() + limit_ns, NEVER if outer is None else outer.ends_ns)
+    scope.begin(now_ns, min(now_ns + limit_ns, NEVER if outer is None else outer.ends_ns))
     token = CURRENT.set(scope)
     try:
         yield scope

@@ -15,7 +15,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any, ParamSpec, TypeVar
 
-from tenfold.policies.verbs import NEVER, SUCCESS, WAKE
+from tenfold.policies.verbs import NEVER, REJECT, SUCCESS, WAKE
 from tenfold.runtime.attempt import CURRENT, Attempt, no_answer, restore
 from tenfold.runtime.choice import Policies, Unpack, chosen
 from tenfold.runtime.expiry import Limits
@@ -67,11 +67,12 @@ class Pipeline(Shell):
         self._sleep_ns = sleep_ns or _sleep_ns
         self._limits = Limits(clock_ns)
         self._limited_calls = self._limits.line
+        self._is_apart = self._is_traced or fallback is not None
         if fallback is not None:
             self._without_fallback = copy.copy(self)
-            self._without_fallback._fallback = None
+            self._without_fallback._fallback, self._without_fallback._is_apart = None, self._is_traced
 
-    async def call(
+    async def call(  # noqa: C901 - every function called here costs as much as a policy
         self,
         fn: Callable[[Attempt], Awaitable[T]],
         *,
@@ -97,25 +98,28 @@ class Pipeline(Shell):
             Exception: what the last attempt raised, carrying the mark when its layer has given up on it.
         """
         # Nearly every call: all policies let it pass, its first attempt succeeds. Everything else is a walk.
-        if self._fallback is not None:
-            options = {"deadline_ns": deadline_ns, "is_marked": is_marked, "key": key, "draw": draw}
-            return await self._with_fallback(fn, idempotent=idempotent, **options)
+        if self._is_apart:
+            return await self._call_apart(fn, draw, idempotent, deadline_ns=deadline_ns, is_marked=is_marked, key=key)
+        clock_ns, outer = self._clock_ns, CURRENT.get()
+        now_ns = clock_ns()
+        if outer is not None:
+            deadline_ns = min(deadline_ns, outer.ends_ns)
         call = self._attempt()
-        clock_ns = self._clock_ns
-        call.started_ns = now_ns = clock_ns()
-        outer = CURRENT.get()
-        call.deadline_ns = deadline_ns if outer is None else min(deadline_ns, outer.ends_ns)
-        call.is_idempotent, call.is_marked, call.given_key = idempotent, is_marked, key
+        call.started_ns, call.deadline_ns, call.attempt_deadline_ns = now_ns, deadline_ns, NEVER
+        call.attempt_count = call.attempt_started_ns = call.ticket_generation = 0
+        if is_marked or key or not idempotent:  # what an attempt is anyway is not written: see `Attempt`
+            call.is_idempotent, call.is_marked, call.given_key = idempotent, is_marked, key
         throw = draw or self._draw
         stages = self._stages
         stages.counts.calls += 1
-        if self._is_traced or now_ns >= call.deadline_ns:
+        if now_ns >= deadline_ns:
             return await self._follow(stages.walk(call, throw), fn, call, [])
-        for acquire, config, state, throws in stages.entries:
+        for depth, acquire, config, state, throws in stages.entries:
             asked = acquire(config, state, call, now_ns, throw() if throws else 0.0)
             if asked[0]:
-                walk = stages.walk(call, throw, stages.stuck_at(state, asked))
-                return await self._follow(walk, fn, call, [])
+                if asked[0] == REJECT:
+                    raise stages.refused(depth, call, now_ns, asked[1])
+                return await self._follow(stages.walk(call, throw, stages.stuck_at(depth, asked)), fn, call, [])
         try:
             ends_ns = call.attempt_deadline_ns if call.attempt_deadline_ns < call.deadline_ns else call.deadline_ns
             if ends_ns >= NEVER:
@@ -128,14 +132,17 @@ class Pipeline(Shell):
                 finally:
                     if self._limited_calls.pop(call, None) is None:
                         self._limits.end_apart(call)
-                    restore(token)
+                    try:  # noqa: SIM105 - `restore`, without the cost of calling it
+                        CURRENT.reset(token)
+                    except ValueError:
+                        pass
         except BaseException as caught:
             ended = [_ended(call, caught)]  # in a list, because its traceback holds this frame: see `_follow`
         else:
             now_ns = clock_ns()
-            for record, config, state in stages.exits:
+            for stage, record, config, state in stages.exits:
                 if record(config, state, call, now_ns, SUCCESS, 0.0)[0] == WAKE:
-                    stages.woken_by(state)
+                    stages.wake(stage)
             return answer
         return await self._follow(stages.attempts(call, throw), fn, call, ended)
 
@@ -187,12 +194,18 @@ class Pipeline(Shell):
             self._limits.end(call)
             restore(token)
 
-    async def _with_fallback(self, fn: Callable[[Attempt], Awaitable[T]], **options: Any) -> T:
-        """A call, and the fallback's answer when it fails."""
+    async def _call_apart(
+        self, fn: Callable[[Attempt], Awaitable[T]], draw: Draw | None, is_idempotent: bool, **options: Any
+    ) -> T:
+        """A call that has a listener, who is to hear of every step, or a fallback."""
+        if self._fallback is None:
+            call = self._begun(is_idempotent=is_idempotent, **options)
+            self._stages.note("calls")
+            return await self._follow(self._stages.walk(call, draw or self._draw), fn, call, [])
         try:
-            return await self._without_fallback.call(fn, **options)
+            return await self._without_fallback.call(fn, idempotent=is_idempotent, draw=draw, **options)
         except Exception as error:
-            if self._fallback is None or not self._falls_back(error):
+            if not self._falls_back(error):
                 raise
             answer = self._fallback(error)
             return await answer if inspect.isawaitable(answer) else answer  # type: ignore[no-any-return]

@@ -49,9 +49,9 @@ class Shell:
 
     def _begun(self, deadline_ns: int, *, is_idempotent: bool, is_marked: bool, key: str = "") -> Any:
         """The record of a call that begins now."""
-        call, outer = self._attempt(), CURRENT.get()
-        call.started_ns = self._clock_ns()
-        call.deadline_ns = deadline_ns if outer is None else min(deadline_ns, outer.ends_ns)
+        outer = CURRENT.get()
+        call = self._attempt()
+        call.begin(self._clock_ns(), deadline_ns if outer is None else min(deadline_ns, outer.ends_ns))
         call.is_idempotent, call.is_marked, call.given_key = int(is_idempotent), int(is_marked), key
         return call
 

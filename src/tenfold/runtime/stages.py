@@ -15,7 +15,7 @@ there is to ask and to tell. The protocol between stages and policies stands in 
 import contextlib
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, NamedTuple, TypeAlias
 
@@ -31,6 +31,10 @@ Walk: TypeAlias = "Generator[int | Waiter | None, BaseException | None, BaseExce
 
 MARK = "tenfold_do_not_retry"
 """Attribute of an error whose layer has given up on it: the layers above do not retry."""
+
+
+NOBODY: "deque[Any]" = deque(maxlen=0)
+"""Who waits for a policy that has no queue: an empty line is larger than a breaker."""
 
 
 class Decision(NamedTuple):
@@ -64,7 +68,8 @@ class Stage:
     record: Callable[..., tuple[int, int]]
     acquire_throws: bool
     record_throws: bool
-    waiters: "deque[Waiter]" = field(default_factory=deque)
+    waiters: "deque[Waiter]"
+    refused_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +89,10 @@ class Surroundings:
     complain: Callable[[Exception], None]
 
 
+Exit: TypeAlias = tuple[Stage, Callable[..., tuple[int, int]], Any, Any]
+"""A policy to be told: stage, `record`, Config, State."""
+
+
 class Stages:
     """Policies around calls to one dependency, outermost first.
 
@@ -98,25 +107,39 @@ class Stages:
         self.unattempted = 0  # calls that wait for their first attempt, or ended before it
         self._around = around
         self._clock_ns = around.clock_ns
-        self.entries = tuple((each.acquire, each.config, each.state, each.acquire_throws) for each in self.all)
-        self.exits = tuple(
-            (each.record, each.config, each.state)
-            for each in reversed(self.all)
-            if getattr(each.policy, "LEARNS", True)
+        self.entries = tuple(
+            (depth, each.acquire, each.config, each.state, each.acquire_throws) for depth, each in enumerate(self.all)
+        )
+        self.exits = tuple(_heeding(reversed(self.all)))
+        self._refusals = tuple(
+            (each, each.policy.NAME, each.policy.REFUSAL, _heeding(reversed(self.all[:depth])))
+            for depth, each in enumerate(self.all)
         )
 
     def counted(self) -> Counts:
         """What the policies have done so far."""
         counts = Counts(*(getattr(self.counts, name) for name in Counts.__slots__))
         counts.attempts += counts.calls - self.unattempted
+        for stage in self.all:
+            if counter := getattr(stage.policy, "COUNTER", ""):
+                setattr(counts, counter, stage.refused_count)
         counts.breaker_opened = sum(getattr(stage.state, "opened_count", 0) for stage in self.all)
         return counts
 
-    def stuck_at(self, state: Any, answer: tuple[int, int]) -> tuple[int, int, Any]:
-        """Where a walk begins when the policy with this state did not let the call pass: (depth, answer, wait)."""
-        depth = next(depth for depth, stage in enumerate(self.all) if stage.state is state)
+    def stuck_at(self, depth: int, answer: tuple[int, int]) -> tuple[int, int, Any]:
+        """Where a walk begins when the policy at `depth` did not let the call pass: (depth, answer, wait)."""
         wait = self._line_up(self.all[depth]) if answer[0] == QUEUE else answer[1]
         return depth, answer[0], wait
+
+    def refused(self, depth: int, call: Attempt, now_ns: int, wait_ns: int) -> CallRejected:
+        """What a call without a walk ends with when the policy at `depth` refuses its first attempt."""
+        self.unattempted += 1
+        stage, name, reason, further_out = self._refusals[depth]
+        stage.refused_count += 1
+        for outer, record, config, state in further_out:
+            if record(config, state, call, now_ns, IGNORED, 0.0)[0] == WAKE:
+                self.wake(outer)
+        return CallRejected(name, reason, wait_ns)
 
     def walk(self, call: Attempt, throw: Draw, begin: tuple[int, int, Any] | None = None) -> Walk:
         """One call, from the outermost policy or from where it is stuck."""
@@ -166,7 +189,6 @@ class Stages:
         """Wait where a policy says so; None when all have let the call pass, otherwise what to raise."""
         depth, answer, wait = stuck
         while answer != PROCEED:
-            policy = self.all[depth].policy
             ended: BaseException | None
             if answer == QUEUE:
                 ended = self._queued(wait, call, (yield wait), throw)
@@ -175,9 +197,9 @@ class Stages:
                 ended = yield wait
                 step = 0
             else:
-                if getattr(policy, "COUNTER", ""):
-                    self.note(policy.COUNTER)
-                ended = CallRejected(policy.NAME, policy.REFUSAL, wait)
+                stage = self.all[depth]
+                stage.refused_count += 1
+                ended = CallRejected(stage.policy.NAME, stage.policy.REFUSAL, wait)
             if ended is not None:
                 self.exit(depth, call, IGNORED, throw)
                 return ended
@@ -284,10 +306,6 @@ class Stages:
         except Exception as error:
             self._around.complain(error)
 
-    def woken_by(self, state: Any) -> None:
-        """The policy with this state has handed a slot on."""
-        self.wake(next(stage for stage in self.all if stage.state is state))
-
 
 def _hint_ns(error: Exception) -> int:
     """When the callee wants to be asked again, in ns from now, as the error says: `retry_after_ns`; 0: it does not."""
@@ -301,6 +319,15 @@ def _mark(error: Exception) -> None:
         setattr(error, MARK, True)
 
 
+def _heeding(stages: Iterable[Stage]) -> list[Exit]:
+    """Those that are told how a first attempt has ended when it did not fail."""
+    return [
+        (stage, stage.record, stage.config, stage.state)
+        for stage in stages
+        if getattr(stage.policy, "LEARNS", True) and getattr(stage.policy, "HEEDS_ALL", True)
+    ]
+
+
 def _arranged(configs: Iterable[Any]) -> Iterable[Stage]:
     """A stage per config, in the order of the table."""
     given = tuple(configs)
@@ -309,5 +336,8 @@ def _arranged(configs: Iterable[Any]) -> Iterable[Stage]:
     for policy in CALL_POLICIES:
         if policy.Config in by_type:
             dice = ("acquire" in policy.DICE, "record" in policy.DICE)
-            yield Stage(policy, by_type.pop(policy.Config), policy.State(), policy.acquire, policy.record, *dice)
+            config, kernels = by_type.pop(policy.Config), (policy.acquire, policy.record)
+            yield Stage(
+                policy, config, policy.State(), *kernels, *dice, deque() if hasattr(policy, "leave") else NOBODY
+            )
     assert not by_type, f"not the Config of a call policy: {by_type}"

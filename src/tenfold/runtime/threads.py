@@ -20,7 +20,7 @@ from concurrent.futures import Executor
 from typing import Any, ParamSpec, TypeVar
 
 from tenfold.policies.call.counts import Counts
-from tenfold.policies.verbs import IGNORED, NEVER, SUCCESS, WAKE
+from tenfold.policies.verbs import IGNORED, NEVER, REJECT, SUCCESS, WAKE
 from tenfold.runtime.attempt import CURRENT, Attempt, no_answer, restore
 from tenfold.runtime.choice import Policies, Unpack, chosen
 from tenfold.runtime.shell import Shell
@@ -106,22 +106,24 @@ class ThreadPipeline(Shell):
         return self._follow(stages.attempts(call, throw), fn, call, ended)
 
     def _passed(self, call: Attempt, throw: Draw) -> tuple[int, int, Any] | None:
-        """Ask every policy; where the call is stuck, or None."""
+        """Ask every policy; where the call is stuck, or None. Raises CallRejected."""
         stages = self._stages
         with self._lock:
             stages.counts.calls += 1
-            for acquire, config, state, throws in stages.entries:
+            for depth, acquire, config, state, throws in stages.entries:
                 asked = acquire(config, state, call, call.started_ns, throw() if throws else 0.0)
+                if asked[0] == REJECT:
+                    raise stages.refused(depth, call, call.started_ns, asked[1])
                 if asked[0]:
-                    return stages.stuck_at(state, asked)
+                    return stages.stuck_at(depth, asked)
         return None
 
     def _succeeded(self, call: Attempt) -> None:
         now_ns = self._clock_ns()
         with self._lock:
-            for record, config, state in self._stages.exits:
+            for stage, record, config, state in self._stages.exits:
                 if record(config, state, call, now_ns, SUCCESS, 0.0)[0] == WAKE:
-                    self._stages.woken_by(state)
+                    self._stages.wake(stage)
 
     def _follow(self, walk: Walk, fn: Callable[[Attempt], T], call: Attempt, ended: list[BaseException]) -> T:
         """Do what a walk says until it ends; `ended` holds what an attempt made before has raised, and is emptied."""
