@@ -132,10 +132,7 @@ class Pipeline(Shell):
                 finally:
                     if self._limited_calls.pop(call, None) is None:
                         self._limits.end_apart(call)
-                    try:  # noqa: SIM105 - `restore`, without the cost of calling it
-                        CURRENT.reset(token)
-                    except ValueError:
-                        pass
+                    restore(token)
         except BaseException as caught:
             ended = [_ended(call, caught)]  # in a list, because its traceback holds this frame: see `_follow`
         else:
