@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +44,25 @@ class UsageError(TenfoldError):
 
 
 class CallRejected(TenfoldError):
-    """A policy refused the call before it was made."""
+    """A policy refused the call before it was made.
 
-    def __init__(self, policy: str, reason: str, retry_after_ns: int) -> None:
-        super().__init__(f"{policy} refused the call ({reason}); retry after {retry_after_ns} ns")
-        self.policy = policy
-        self.reason = reason
-        self.retry_after_ns = retry_after_ns
+    Args:
+        policy: its name.
+        reason: the word for it in results: "circuit_open".
+        retry_after_ns: when to come back, in ns from now; 0: unknown.
+    """
+
+    # Made as a plain exception is, without code of its own: what is refused in an outage should cost little.
+    if TYPE_CHECKING:
+
+        def __init__(self, policy: str, reason: str, retry_after_ns: int) -> None: ...
+
+    policy: str = property(lambda self: self.args[0])  # type: ignore[assignment]
+    reason: str = property(lambda self: self.args[1])  # type: ignore[assignment]
+    retry_after_ns: int = property(lambda self: self.args[2])  # type: ignore[assignment]
+
+    def __str__(self) -> str:
+        return f"{self.policy} refused the call ({self.reason}); retry after {self.retry_after_ns} ns"
 
 
 class EngineFault(TenfoldError):

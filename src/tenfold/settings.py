@@ -4,7 +4,7 @@ One reader for the design file and for Python: `Pipeline(retry={"attempts": 3, "
 and bounds of the YAML block, and complains in the same words.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from typing import Any
 
@@ -146,7 +146,7 @@ def configured(cls: type[Any], value: Any, what: str) -> Any:
     if isinstance(value, cls):
         return value
     if is_dataclass(value):
-        raise UsageError(f"{what}: not its settings: {value}", f"give a mapping, or the Config of {what}")
+        raise refused([(f"{what}: not its settings: {value}", f"give a mapping, or the Config of {what}")])
     return _filled(cls, value if isinstance(value, Mapping) else _main_only(cls, value, what), what)
 
 
@@ -157,7 +157,7 @@ def _main_only(cls: type[Any], value: Any, what: str) -> dict[str, Any]:
         return {}
     if main is None:
         keys = ", ".join(key_of(setting.name) for setting in fields(cls))
-        raise UsageError(f"{what} should have keys", f"give a mapping with keys from: {keys}")
+        raise refused([(f"{what} should have keys", f"give a mapping with keys from: {keys}")])
     return {key_of(main.name): value}
 
 
@@ -176,16 +176,27 @@ def _filled(cls: type[Any], given: Mapping[str, Any], what: str) -> Any:
         except UnitError as error:
             troubles.append((f"{key} of {what}: {error.message}", error.remedy))
     if troubles:
-        raise UsageError("\n".join(text for text, _ in troubles), "; ".join(remedy for _, remedy in troubles))
+        raise refused(troubles)
     return cls(**values)
 
 
-def _unknown(key: object, known: list[str], what: str) -> tuple[str, str]:
+def refused(troubles: list[tuple[str, str]]) -> UsageError:
+    """What is raised for mistakes, each with its remedy: one line for each, because a traceback shows only the text."""
+    lines = [f"{text}: {remedy}" if remedy else text for text, remedy in troubles]
+    return UsageError("\n".join(lines), "; ".join(remedy for _, remedy in troubles if remedy))
+
+
+def one_of(word: str, known: Iterable[str], what: str) -> str:
+    """A remedy for a word that is not known: `did you mean retry? policies: deadline, retry, timeout`."""
     import difflib
 
-    near = difflib.get_close_matches(str(key), known, n=1)
-    hint = f"did you mean {near[0]}? " if near else ""
-    return f"{what} has no key {quoted(str(key))}", f"{hint}keys: {', '.join(known)}"
+    words = list(known)
+    near = difflib.get_close_matches(word, words, n=1)
+    return (f"did you mean {near[0]}? " if near else "") + f"{what}: {', '.join(words)}"
+
+
+def _unknown(key: object, known: list[str], what: str) -> tuple[str, str]:
+    return f"{what} has no key {quoted(str(key))}", one_of(str(key), known, "keys")
 
 
 def _as_text(value: Any) -> str:

@@ -216,8 +216,8 @@ def test_policy_that_says_wait_is_asked_again_and_not_past_the_deadline():
     answers = [(WAIT, SECOND), (PROCEED, 0), (WAIT, SECOND)]
     pacing = SimpleNamespace(NAME="pacing", REFUSAL="too_fast")
     case = Case()
-    stage = Stage(pacing, None, None, lambda *args: answers.pop(0), lambda *args: (PROCEED, 0), False, False)
-    case.pipeline._stages.all, case.pipeline._is_traced = (stage,), True
+    stage = Stage(pacing, None, None, lambda *args: answers.pop(0), lambda *args: (PROCEED, 0), False, False, ())
+    case.pipeline._stages.all = (stage,)
     assert case.run() == "ok"
     assert case.world.now_ns == SECOND
     with pytest.raises(CallRejected, match="too_fast"):

@@ -5,7 +5,7 @@ import dataclasses
 import secrets
 import time
 from collections.abc import Callable, Iterator
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any
 
 from tenfold.policies.call.call import Call
@@ -14,7 +14,7 @@ from tenfold.policies.verbs import NEVER
 if TYPE_CHECKING:
     Base = Call
 else:
-    # A `Call` whose fields are attributes of the class until they are set: an attempt costs only what it changes.
+    # A `Call` whose rare fields are attributes of the class until they are set: an attempt costs only what it changes.
     Base = type("Base", (), {field.name: field.default for field in dataclasses.fields(Call)})
 
 
@@ -24,14 +24,32 @@ class Attempt(Base):
     One object per call: every attempt of the call is told the same one, in its state of then.
     """
 
-    clock_ns: Callable[[], int]
+    # What every call writes: a slot costs a quarter of an attribute. See `begin`.
+    if not TYPE_CHECKING:
+        __slots__ = (
+            "attempt_count",
+            "attempt_deadline_ns",
+            "attempt_started_ns",
+            "cancelling",
+            "deadline_ns",
+            "limit_ns",
+            "started_ns",
+            "ticket_generation",
+        )
+
+    clock_ns: Callable[[], int] = staticmethod(time.monotonic_ns)
     given_key = ""
-    # A time limit on it: see `expiry`.
-    task: Any = None
-    cancelling = 0
-    is_over = False
+    is_late = False  # set by the shell: it ended this attempt, or this wait, because its time was up
+    # A time limit on it, see `expiry`; `limit_ns` and `cancelling` belong to it, too.
+    expired: Any = None
     timer: Any = None
-    limit_ns = 0
+    limit_ns: int
+    cancelling: int
+
+    def begin(self, started_ns: int, deadline_ns: int) -> None:
+        """Fill the slots. No `__init__`: its call costs more than it does, and `Pipeline.call` does without."""
+        self.started_ns, self.deadline_ns, self.attempt_deadline_ns = started_ns, deadline_ns, NEVER
+        self.attempt_count = self.attempt_started_ns = self.ticket_generation = 0
 
     @property
     def number(self) -> int:
@@ -62,12 +80,32 @@ class Attempt(Base):
 
 
 def attempts_on(clock_ns: Callable[[], int]) -> type[Attempt]:
-    """The class of the attempts of a pipeline: they know its clock."""
-    return type("Attempt", (Attempt,), {"clock_ns": staticmethod(clock_ns)})
+    """The class of the attempts of a pipeline: they know its clock. The usual clock needs no class of its own."""
+    if clock_ns is time.monotonic_ns:
+        return Attempt
+    return type("Attempt", (Attempt,), {"__slots__": (), "clock_ns": staticmethod(clock_ns)})
 
 
 CURRENT: ContextVar[Attempt | None] = ContextVar("tenfold_attempt", default=None)
 """The attempt with a time limit that is being made in this task or thread: pipelines further in keep within it."""
+
+
+def restore(token: "Token[Attempt | None]") -> None:
+    """Undo a `CURRENT.set`, wherever the block ends.
+
+    A block that is a generator may be left in another context than it was entered in: a framework closes it in another
+    thread, the collector in none. The context it was entered in is gone then, and nothing is left to undo.
+    """
+    try:  # noqa: SIM105 - `suppress` costs as much as a policy
+        CURRENT.reset(token)
+    except ValueError:
+        pass
+
+
+def no_answer(call: Attempt) -> TimeoutError:
+    """What is raised when the time of an attempt is up."""
+    begun_ns = call.attempt_started_ns or call.started_ns  # without `retry` nobody notes when the attempt began
+    return TimeoutError(f"no answer within {(call.ends_ns - begun_ns) / 1e9:.6g} s")
 
 
 @contextlib.contextmanager
@@ -80,10 +118,12 @@ def within(limit_ns: int, clock_ns: Callable[[], int] = time.monotonic_ns) -> It
         limit_ns: time from now, in ns.
         clock_ns: the pipelines' clock.
     """
-    outer, scope = CURRENT.get(), attempts_on(clock_ns)()
-    scope.deadline_ns = min(clock_ns() + limit_ns, NEVER if outer is None else outer.ends_ns)
+    outer, now_ns = CURRENT.get(), clock_ns()
+    scope = Attempt()
+    scope.clock_ns = clock_ns
+    scope.begin(now_ns, min(now_ns + limit_ns, NEVER if outer is None else outer.ends_ns))
     token = CURRENT.set(scope)
     try:
         yield scope
     finally:
-        CURRENT.reset(token)
+        restore(token)

@@ -5,7 +5,7 @@ from typing import Any, TypedDict, Unpack
 
 from tenfold.errors import UsageError
 from tenfold.policies.call import CALL_POLICIES_BY_NAME
-from tenfold.settings import configured
+from tenfold.settings import configured, one_of, refused
 
 __all__ = ["Policies", "Unpack", "chosen"]
 
@@ -30,7 +30,8 @@ def chosen(policies: Mapping[str, Any]) -> Iterator[Any]:
     for name, value in policies.items():
         try:
             if name not in CALL_POLICIES_BY_NAME:
-                raise UsageError(f"there is no policy {name!r}", f"policies: {', '.join(CALL_POLICIES_BY_NAME)}")
+                remedy = one_of(name, CALL_POLICIES_BY_NAME, "policies")
+                raise refused([(f"there is no policy {name!r}", remedy)])
             if value is not None and value is not False:
                 yield configured(CALL_POLICIES_BY_NAME[name].Config, value, name)
         except UsageError as error:

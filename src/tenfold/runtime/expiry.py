@@ -11,15 +11,18 @@ from collections.abc import Callable
 from threading import get_ident
 from typing import Any, Protocol
 
+from tenfold.errors import UsageError
+from tenfold.policies.verbs import NEVER
+
 
 class Limited(Protocol):
     """What a limit is kept in: the attempt itself, so that nothing has to be made for it."""
 
-    task: Any  # the task to cancel
-    cancelling: int  # cancellations of the task that had been asked for before
-    is_over: bool
-    timer: Any  # its own, when it ends before one that began earlier
     limit_ns: int  # when it ends
+    cancelling: int  # cancellations of the task that had been asked for before
+    timer: Any  # its own, when it ends before one that began earlier
+    expired: Any  # the task, once its time was up and it was cancelled
+    is_late: bool  # after the end: whether the limit alone has cancelled the block
 
 
 class Limits:
@@ -29,95 +32,104 @@ class Limits:
         clock_ns: the clock ends are given in.
     """
 
-    __slots__ = ("_armed", "_clock_ns", "_last_ns", "_loop", "_thread", "line")
+    __slots__ = ("_clock_ns", "_fires_ns", "_last_ns", "_loop", "_thread", "_timer", "line")
 
     def __init__(self, clock_ns: Callable[[], int]) -> None:
         self._clock_ns = clock_ns
         self._loop: asyncio.AbstractEventLoop | None = None
-        self.line: dict[Limited, None] = {}
-        self._last_ns = 0  # the end of the last in line, or later
-        self._armed = False
         self._thread = 0
+        self.line: dict[Limited, asyncio.Task[Any]] = {}
+        self._last_ns = 0  # the end of the last in line, or later
+        self._timer: asyncio.TimerHandle | None = None
+        self._fires_ns = NEVER  # when the timer does; never later than the end of the first in line
 
     def start(self, limited: Limited, at_ns: int) -> None:
-        """Let the current task be cancelled at `at_ns`, unless `end` is called before."""
+        """Let the current task be cancelled at `at_ns`, unless `end` is called before.
+
+        Raises:
+            UsageError: calls of another event loop are still under way.
+        """
         task = current_task(self._loop) if get_ident() == self._thread else None
         if task is None:
             task = self._move()
-        limited.task = task
         limited.cancelling = task.cancelling()
         limited.limit_ns = at_ns
-        if at_ns < self._last_ns and self._is_early(limited, at_ns):
+        if at_ns < self._last_ns and self._is_early(limited, at_ns, task):
             return
         self._last_ns = at_ns
-        self.line[limited] = None
-        if not self._armed:
+        self.line[limited] = task
+        if at_ns < self._fires_ns:
             self._arm(at_ns)
 
-    def _move(self) -> "asyncio.Task[Any]":
-        """Begin anew in another event loop: what stood in line belonged to tasks that are gone.
+    def end(self, limited: Limited) -> None:
+        """Forget the limit. To be called once, however the block ended."""
+        if self.line.pop(limited, None) is None:
+            self.end_apart(limited)
 
-        Raises:
-            RuntimeError: the loop used so far still runs, in another thread.
+    def end_apart(self, limited: Limited) -> None:
+        """Forget a limit that is not in line: it had a timer of its own, or its time was up.
+
+        A cancellation that nobody but the limit asked for ends here; one from outside goes on (as `asyncio.timeout`).
         """
-        loop = asyncio.get_running_loop()
-        if self._loop is not None and self._loop is not loop and self._loop.is_running():
-            raise RuntimeError("a pipeline belongs to one event loop: make one for each")
+        if limited.timer is not None:
+            limited.timer.cancel()
+            limited.timer = None
+        if limited.expired is not None:
+            limited.is_late = limited.expired.uncancel() <= limited.cancelling
+            limited.expired = None  # a failed task would hold itself by its own traceback
+
+    def _move(self) -> "asyncio.Task[Any]":
+        """Begin anew in the running event loop.
+
+        Limits of a loop that was closed are gone with their tasks. Those of one that may go on must not be lost.
+        """
+        loop, used = asyncio.get_running_loop(), self._loop
+        if used is not None and used is not loop:
+            if used.is_running() or (self.line and not used.is_closed()):
+                raise UsageError("a pipeline belongs to one event loop at a time", "make one for each")
+            self.line.clear()
+            self._disarm()
+            self._last_ns = 0
         task = current_task(loop)
         assert task is not None, "a time limit needs a task to cancel"
-        self.line.clear()
-        self._loop, self._last_ns, self._armed = loop, 0, False
-        self._thread = get_ident()
+        self._loop, self._thread = loop, get_ident()
         return task
 
-    def _is_early(self, limited: Limited, at_ns: int) -> bool:
+    def _is_early(self, limited: Limited, at_ns: int, task: "asyncio.Task[Any]") -> bool:
         """Give a limit that ends before the last in line a timer of its own."""
         if not self.line or next(reversed(self.line)).limit_ns <= at_ns:
             return False
         assert self._loop is not None
-        limited.timer = self._loop.call_later((at_ns - self._clock_ns()) / 1e9, _expire, limited)
+        limited.timer = self._loop.call_later((at_ns - self._clock_ns()) / 1e9, _expire, limited, task)
         return True
 
-    def end(self, limited: Limited) -> None:
-        """Forget the limit."""
-        if limited.timer is not None:
-            limited.timer.cancel()
-            limited.timer = None
-        else:
-            self.line.pop(limited, None)
-
     def _arm(self, at_ns: int) -> None:
+        """Set the timer for the first in line; it may have been set for one that ended since, and later."""
         assert self._loop is not None
-        self._armed = True
-        self._loop.call_later((at_ns - self._clock_ns()) / 1e9, self._fire, self._loop)
+        self._disarm()
+        self._timer = self._loop.call_later((at_ns - self._clock_ns()) / 1e9, self._fire)
+        self._fires_ns = at_ns
 
-    def _fire(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Expire those whose time is up; arm the timer for the next."""
-        if loop is not self._loop:
-            return
-        line = self.line
-        self._armed = False
-        now_ns = self._clock_ns()
-        while line:
-            first = next(iter(line))
-            if first.limit_ns > now_ns:
-                self._arm(first.limit_ns)
-                return
-            del line[first]
-            _expire(first)
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer, self._fires_ns = None, NEVER
+
+    def _fire(self) -> None:
+        """Expire those whose time is up; set the timer for the next."""
+        self._timer, self._fires_ns = None, NEVER
+        now_ns, due = self._clock_ns(), []
+        for limited, task in self.line.items():
+            if limited.limit_ns > now_ns:
+                self._arm(limited.limit_ns)
+                break
+            due.append((limited, task))
+        for limited, task in due:
+            del self.line[limited]
+            _expire(limited, task)
 
 
-def _expire(limited: Limited) -> None:
+def _expire(limited: Limited, task: "asyncio.Task[Any]") -> None:
     """Cancel the task's block."""
-    limited.is_over = True
-    limited.task.cancel()
-
-
-def is_ours(limited: Limited, error: BaseException) -> bool:
-    """Whether a block ended because of its expired limit: then it is a timeout; a cancellation from outside stays one.
-
-    To be called once, when the block of an expired limit has ended, whatever it raised.
-    """
-    limited.is_over = False
-    is_alone = limited.task.uncancel() <= limited.cancelling
-    return is_alone and isinstance(error, asyncio.CancelledError)
+    limited.expired = task
+    task.cancel()

@@ -15,10 +15,10 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any, ParamSpec, TypeVar
 
-from tenfold.policies.verbs import NEVER, SUCCESS, WAKE
-from tenfold.runtime.attempt import CURRENT, Attempt
+from tenfold.policies.verbs import NEVER, REJECT, SUCCESS, WAKE
+from tenfold.runtime.attempt import CURRENT, Attempt, no_answer, restore
 from tenfold.runtime.choice import Policies, Unpack, chosen
-from tenfold.runtime.expiry import Limits, is_ours
+from tenfold.runtime.expiry import Limits
 from tenfold.runtime.shell import Shell
 from tenfold.runtime.stages import MARK, Decision, Draw, Stages, Surroundings, Waiter, Walk
 
@@ -62,16 +62,17 @@ class Pipeline(Shell):
         on_decision: Callable[[Decision], None] | None = None,
         **policies: Unpack[Policies],
     ) -> None:
-        around = Surroundings(clock_ns, is_failure, on_decision, _waiting, _wake)
+        around = Surroundings(clock_ns, is_failure, on_decision, _waiting, _wake, _complain)
         super().__init__(Stages((*configs, *chosen(policies)), around), around, name, draw, fallback)
         self._sleep_ns = sleep_ns or _sleep_ns
         self._limits = Limits(clock_ns)
         self._limited_calls = self._limits.line
+        self._is_apart = self._is_traced or fallback is not None
         if fallback is not None:
             self._without_fallback = copy.copy(self)
-            self._without_fallback._fallback = None
+            self._without_fallback._fallback, self._without_fallback._is_apart = None, self._is_traced
 
-    async def call(
+    async def call(  # noqa: C901 - every function called here costs as much as a policy
         self,
         fn: Callable[[Attempt], Awaitable[T]],
         *,
@@ -96,61 +97,62 @@ class Pipeline(Shell):
             TimeoutError: the last attempt had no answer in time.
             Exception: what the last attempt raised, carrying the mark when its layer has given up on it.
         """
-        # The way of nearly every call, written for speed: all policies let it pass, its first attempt succeeds.
-        # Everything else is a walk.
-        if self._fallback is not None:
-            options = {"deadline_ns": deadline_ns, "is_marked": is_marked, "key": key, "draw": draw}
-            return await self._with_fallback(fn, idempotent=idempotent, **options)
+        # Nearly every call: all policies let it pass, its first attempt succeeds. Everything else is a walk.
+        if self._is_apart:
+            return await self._call_apart(fn, draw, idempotent, deadline_ns=deadline_ns, is_marked=is_marked, key=key)
+        clock_ns, outer = self._clock_ns, CURRENT.get()
+        now_ns = clock_ns()
+        if outer is not None:
+            deadline_ns = min(deadline_ns, outer.ends_ns)
         call = self._attempt()
-        clock_ns = self._clock_ns
-        call.started_ns = now_ns = clock_ns()
-        outer = CURRENT.get()
-        call.deadline_ns = deadline_ns if outer is None else min(deadline_ns, outer.ends_ns)
-        call.is_idempotent, call.is_marked, call.given_key = idempotent, is_marked, key
+        call.started_ns, call.deadline_ns, call.attempt_deadline_ns = now_ns, deadline_ns, NEVER
+        call.attempt_count = call.attempt_started_ns = call.ticket_generation = 0
+        if is_marked or key or not idempotent:  # what an attempt is anyway is not written: see `Attempt`
+            call.is_idempotent, call.is_marked, call.given_key = idempotent, is_marked, key
         throw = draw or self._draw
         stages = self._stages
         stages.counts.calls += 1
-        if self._is_traced or now_ns >= call.deadline_ns:
-            return await self._follow(stages.walk(call, throw), fn, call, None)
-        for acquire, config, state, throws in stages.entries:
+        if now_ns >= deadline_ns:
+            return await self._follow(stages.walk(call, throw), fn, call, [])
+        for depth, acquire, config, state, throws in stages.entries:
             asked = acquire(config, state, call, now_ns, throw() if throws else 0.0)
             if asked[0]:
-                walk = stages.walk(call, throw, stages.stuck_at(state, asked))
-                return await self._follow(walk, fn, call, None)
+                if asked[0] == REJECT:
+                    raise stages.refused(depth, call, now_ns, asked[1])
+                return await self._follow(stages.walk(call, throw, stages.stuck_at(depth, asked)), fn, call, [])
         try:
             ends_ns = call.attempt_deadline_ns if call.attempt_deadline_ns < call.deadline_ns else call.deadline_ns
             if ends_ns >= NEVER:
                 answer = await fn(call)
             else:
-                token = CURRENT.set(call)
                 self._limits.start(call, ends_ns)
+                token = CURRENT.set(call)
                 try:
                     answer = await fn(call)
                 finally:
-                    CURRENT.reset(token)
-                    if call.timer is None:
-                        self._limited_calls.pop(call, None)
-                    else:
-                        self._limits.end(call)
+                    if self._limited_calls.pop(call, None) is None:
+                        self._limits.end_apart(call)
+                    restore(token)
         except BaseException as caught:
-            error = _ended(call, caught)
+            ended = [_ended(call, caught)]  # in a list, because its traceback holds this frame: see `_follow`
         else:
             now_ns = clock_ns()
-            for record, config, state in stages.exits:
+            for stage, record, config, state in stages.exits:
                 if record(config, state, call, now_ns, SUCCESS, 0.0)[0] == WAKE:
-                    stages.woken_by(state)
+                    stages.wake(stage)
             return answer
-        return await self._follow(stages.walk(call, throw, stages.inside()), fn, call, error)
+        return await self._follow(stages.attempts(call, throw), fn, call, ended)
 
     async def _follow(
-        self, walk: Walk, fn: Callable[[Attempt], Awaitable[T]], call: Attempt, error: BaseException | None
+        self, walk: Walk, fn: Callable[[Attempt], Awaitable[T]], call: Attempt, ended: list[BaseException]
     ) -> T:
-        """Do what a walk says until it ends; `error` is how an attempt made before has ended."""
+        """Do what a walk says until it ends; `ended` holds what an attempt made before has raised, and is emptied."""
         answer: Any = None
+        error: BaseException | None
         try:
             effect = walk.send(None)
-            if error is not None:
-                effect = walk.send(error)
+            if ended:
+                effect = walk.send(ended.pop())
             while True:
                 error = None
                 try:
@@ -181,20 +183,26 @@ class Pipeline(Shell):
         """Wait for something, cancelled when the time is up; see `_ended`."""
         if ends_ns >= NEVER:
             return await awaited
-        token = CURRENT.set(call)
         self._limits.start(call, ends_ns)
+        token = CURRENT.set(call)
         try:
             return await awaited
         finally:
-            CURRENT.reset(token)
             self._limits.end(call)
+            restore(token)
 
-    async def _with_fallback(self, fn: Callable[[Attempt], Awaitable[T]], **options: Any) -> T:
-        """A call, and the fallback's answer when it fails."""
+    async def _call_apart(
+        self, fn: Callable[[Attempt], Awaitable[T]], draw: Draw | None, is_idempotent: bool, **options: Any
+    ) -> T:
+        """A call that has a listener, who is to hear of every step, or a fallback."""
+        if self._fallback is None:
+            call = self._begun(is_idempotent=is_idempotent, **options)
+            self._stages.note("calls")
+            return await self._follow(self._stages.walk(call, draw or self._draw), fn, call, [])
         try:
-            return await self._without_fallback.call(fn, **options)
+            return await self._without_fallback.call(fn, idempotent=is_idempotent, draw=draw, **options)
         except Exception as error:
-            if self._fallback is None or not self._falls_back(error):
+            if not self._falls_back(error):
                 raise
             answer = self._fallback(error)
             return await answer if inspect.isawaitable(answer) else answer  # type: ignore[no-any-return]
@@ -215,7 +223,9 @@ class Pipeline(Shell):
 
     @contextlib.asynccontextmanager
     async def once(self, *, deadline_ns: int = NEVER, is_marked: bool = False) -> AsyncIterator[Attempt]:
-        """One attempt around a block: `async with payments.once() as attempt: ...`. It is never repeated.
+        """One attempt around a block: `async with payments.once() as attempt: ...`.
+
+        It is never repeated, and no fallback answers for it: a block has no answer to replace.
 
         Args:
             deadline_ns, is_marked: as for `call`.
@@ -224,6 +234,7 @@ class Pipeline(Shell):
             CallRejected, TimeoutError: as `call` does.
         """
         call = self._begun(deadline_ns, is_idempotent=False, is_marked=is_marked)
+        self._stages.note("calls")
         walk = self._stages.walk(call, self._draw)
         error: BaseException | None = None
         try:
@@ -244,8 +255,11 @@ class Pipeline(Shell):
             walk.send(error)
         except StopIteration as end:
             error = end.value
-        if error is not None:
-            raise error
+        try:
+            if error is not None:
+                raise error
+        finally:
+            error = None
 
     @contextlib.asynccontextmanager
     async def _limiting(self, call: Attempt) -> AsyncIterator[None]:
@@ -253,20 +267,23 @@ class Pipeline(Shell):
         if call.ends_ns >= NEVER:
             yield
             return
-        token = CURRENT.set(call)
         self._limits.start(call, call.ends_ns)
+        token = CURRENT.set(call)
         try:
             yield
         finally:
-            CURRENT.reset(token)
             self._limits.end(call)
+            restore(token)
 
 
 def _ended(call: Attempt, error: BaseException) -> BaseException:
     """How a block under a time limit has ended: a TimeoutError when the limit did it, else what it raised."""
-    if not call.is_over or not is_ours(call, error):
+    if not call.is_late:
         return error
-    late = TimeoutError(f"no answer within {(call.limit_ns - call.attempt_started_ns) / 1e9:.6g} s")
+    if not isinstance(error, asyncio.CancelledError):
+        call.is_late = False  # the block made something else of its cancellation
+        return error
+    late = no_answer(call)
     late.__cause__ = error
     return late
 
@@ -278,6 +295,11 @@ def _waiting() -> "asyncio.Future[None]":
 def _wake(woken: "asyncio.Future[None]") -> None:
     if not woken.done():
         woken.set_result(None)
+
+
+def _complain(error: Exception) -> None:
+    told = {"message": "on_decision of a pipeline has raised", "exception": error}
+    asyncio.get_running_loop().call_exception_handler(told)
 
 
 async def _sleep_ns(wait_ns: int) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from tenfold.errors import CallRejected
+from tenfold.errors import CallRejected, TenfoldError
 from tenfold.policies.call.counts import Counts
 from tenfold.runtime.attempt import CURRENT, attempts_on
 from tenfold.runtime.stages import Draw, Stages, Surroundings
@@ -49,13 +49,14 @@ class Shell:
 
     def _begun(self, deadline_ns: int, *, is_idempotent: bool, is_marked: bool, key: str = "") -> Any:
         """The record of a call that begins now."""
-        call, outer = self._attempt(), CURRENT.get()
-        call.started_ns = self._clock_ns()
-        call.deadline_ns = deadline_ns if outer is None else min(deadline_ns, outer.ends_ns)
+        outer = CURRENT.get()
+        call = self._attempt()
+        call.begin(self._clock_ns(), deadline_ns if outer is None else min(deadline_ns, outer.ends_ns))
         call.is_idempotent, call.is_marked, call.given_key = int(is_idempotent), int(is_marked), key
-        self._stages.note("calls")
         return call
 
     def _falls_back(self, error: Exception) -> bool:
         """Whether the fallback answers for this exception; it does not hide what is no failure of the dependency."""
-        return self._fallback is not None and (isinstance(error, CallRejected) or self._is_failure(error))
+        if self._fallback is None or isinstance(error, TenfoldError):
+            return self._fallback is not None and isinstance(error, CallRejected)
+        return self._is_failure(error)

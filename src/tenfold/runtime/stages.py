@@ -12,13 +12,14 @@ When every policy lets a call pass and its first attempt succeeds, a shell needs
 there is to ask and to tell. The protocol between stages and policies stands in `tenfold.policies.call`.
 """
 
+import contextlib
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, NamedTuple, TypeAlias
 
-from tenfold.errors import CallRejected
+from tenfold.errors import CallRejected, TenfoldError
 from tenfold.policies.call import CALL_POLICIES
 from tenfold.policies.call.call import BUDGET
 from tenfold.policies.call.counts import Counts
@@ -30,6 +31,10 @@ Walk: TypeAlias = "Generator[int | Waiter | None, BaseException | None, BaseExce
 
 MARK = "tenfold_do_not_retry"
 """Attribute of an error whose layer has given up on it: the layers above do not retry."""
+
+
+NOBODY: "deque[Any]" = deque(maxlen=0)
+"""Who waits for a policy that has no queue: an empty line is larger than a breaker."""
 
 
 class Decision(NamedTuple):
@@ -63,7 +68,8 @@ class Stage:
     record: Callable[..., tuple[int, int]]
     acquire_throws: bool
     record_throws: bool
-    waiters: "deque[Waiter]" = field(default_factory=deque)
+    waiters: "deque[Waiter]"
+    refused_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +77,8 @@ class Surroundings:
     """What stages are told by their shell.
 
     clock_ns: monotonic time in ns. is_failure: whether an exception speaks against the dependency. on_decision: told of
-    every answer of a policy. waiting, wake: make what a waiter waits on, and end that wait.
+    every answer of a policy. waiting, wake: make what a waiter waits on, and end that wait. complain: told what
+    `on_decision` raised: it must not reach the call, which would lose its slots.
     """
 
     clock_ns: Callable[[], int]
@@ -79,6 +86,11 @@ class Surroundings:
     on_decision: Callable[[Decision], None] | None
     waiting: Callable[[], Any]
     wake: Callable[[Any], None]
+    complain: Callable[[Exception], None]
+
+
+Exit: TypeAlias = tuple[Stage, Callable[..., tuple[int, int]], Any, Any]
+"""A policy to be told: stage, `record`, Config, State."""
 
 
 class Stages:
@@ -95,43 +107,52 @@ class Stages:
         self.unattempted = 0  # calls that wait for their first attempt, or ended before it
         self._around = around
         self._clock_ns = around.clock_ns
-        self.entries = tuple((each.acquire, each.config, each.state, each.acquire_throws) for each in self.all)
-        self.exits = tuple(
-            (each.record, each.config, each.state)
-            for each in reversed(self.all)
-            if getattr(each.policy, "LEARNS", True)
+        self.entries = tuple(
+            (depth, each.acquire, each.config, each.state, each.acquire_throws) for depth, each in enumerate(self.all)
+        )
+        self.exits = tuple(_heeding(reversed(self.all)))
+        self._refusals = tuple(
+            (each, each.policy.NAME, each.policy.REFUSAL, _heeding(reversed(self.all[:depth])))
+            for depth, each in enumerate(self.all)
         )
 
     def counted(self) -> Counts:
         """What the policies have done so far."""
         counts = Counts(*(getattr(self.counts, name) for name in Counts.__slots__))
         counts.attempts += counts.calls - self.unattempted
+        for stage in self.all:
+            if counter := getattr(stage.policy, "COUNTER", ""):
+                setattr(counts, counter, stage.refused_count)
         counts.breaker_opened = sum(getattr(stage.state, "opened_count", 0) for stage in self.all)
         return counts
 
-    def stuck_at(self, state: Any, answer: tuple[int, int]) -> tuple[int, int, Any]:
-        """Where a walk begins when the policy with this state did not let the call pass: (depth, answer, wait)."""
-        depth = next(depth for depth, stage in enumerate(self.all) if stage.state is state)
+    def stuck_at(self, depth: int, answer: tuple[int, int]) -> tuple[int, int, Any]:
+        """Where a walk begins when the policy at `depth` did not let the call pass: (depth, answer, wait)."""
         wait = self._line_up(self.all[depth]) if answer[0] == QUEUE else answer[1]
         return depth, answer[0], wait
 
-    def inside(self) -> tuple[int, int, Any]:
-        """Where a walk begins when every policy has let the call pass."""
-        return len(self.all), PROCEED, 0
+    def refused(self, depth: int, call: Attempt, now_ns: int, wait_ns: int) -> CallRejected:
+        """What a call without a walk ends with when the policy at `depth` refuses its first attempt."""
+        self.unattempted += 1
+        stage, name, reason, further_out = self._refusals[depth]
+        stage.refused_count += 1
+        for outer, record, config, state in further_out:
+            if record(config, state, call, now_ns, IGNORED, 0.0)[0] == WAKE:
+                self.wake(outer)
+        return CallRejected(name, reason, wait_ns)
 
     def walk(self, call: Attempt, throw: Draw, begin: tuple[int, int, Any] | None = None) -> Walk:
-        """One call, from the outermost policy or from where it stands."""
-        error: Exception | None = None
-        depth, answer, wait = begin or self._enter(call, throw, 0)
+        """One call, from the outermost policy or from where it is stuck."""
+        self.note("unattempted")
+        refused = yield from self._get_in(call, throw, begin or self._enter(call, throw, 0))
+        if refused is not None:
+            return refused
+        self.note("unattempted", -1)
+        return (yield from self.attempts(call, throw))
+
+    def attempts(self, call: Attempt, throw: Draw) -> Walk:
+        """The rest of a call once every policy has let it pass: its first attempt is made now, or has been made."""
         while True:
-            if error is None:
-                self.note("unattempted")
-            refused = yield from self._get_in(call, throw, (depth, answer, wait))
-            if refused is not None:
-                if isinstance(refused, CallRejected):
-                    refused.__cause__ = error
-                return refused
-            self.note("unattempted", -1) if error is None else self.note("attempts")
             ended = yield None
             if ended is None:
                 self.exit(len(self.all), call, SUCCESS, throw)
@@ -139,15 +160,19 @@ class Stages:
             if not isinstance(ended, Exception):
                 self.exit(len(self.all), call, IGNORED, throw)
                 return ended
-            error = ended
-            wait_ns = self._fail(call, error, throw)
+            wait_ns = self._fail(call, ended, throw)
             if wait_ns < 0:
-                return error
+                return ended
             self.note("retries")
             interrupted = yield wait_ns
             if interrupted is not None:
                 return interrupted
-            depth, answer, wait = self._enter(call, throw, 0)
+            refused = yield from self._get_in(call, throw, self._enter(call, throw, 0))
+            if refused is not None:
+                if isinstance(refused, CallRejected):
+                    refused.__cause__ = ended
+                return refused
+            self.note("attempts")
 
     def _enter(self, call: Attempt, throw: Draw, depth: int) -> tuple[int, int, Any]:
         """Ask the policies from `depth` on: (policies passed, the last one's answer, its wait)."""
@@ -164,7 +189,6 @@ class Stages:
         """Wait where a policy says so; None when all have let the call pass, otherwise what to raise."""
         depth, answer, wait = stuck
         while answer != PROCEED:
-            policy = self.all[depth].policy
             ended: BaseException | None
             if answer == QUEUE:
                 ended = self._queued(wait, call, (yield wait), throw)
@@ -173,9 +197,9 @@ class Stages:
                 ended = yield wait
                 step = 0
             else:
-                if getattr(policy, "COUNTER", ""):
-                    self.note(policy.COUNTER)
-                ended = CallRejected(policy.NAME, policy.REFUSAL, wait)
+                stage = self.all[depth]
+                stage.refused_count += 1
+                ended = CallRejected(stage.policy.NAME, stage.policy.REFUSAL, wait)
             if ended is not None:
                 self.exit(depth, call, IGNORED, throw)
                 return ended
@@ -190,7 +214,8 @@ class Stages:
         if ended is None:
             return None
         self.give_up(waiter, call, throw)
-        if isinstance(ended, TimeoutError):
+        if call.is_late:
+            call.is_late = False
             return CallRejected(waiter.stage.policy.NAME, "deadline", 0)
         return ended
 
@@ -206,7 +231,7 @@ class Stages:
         answer, wait_ns = stage.acquire(stage.config, stage.state, call, now_ns, dice)
         waiter = self._line_up(stage) if answer == QUEUE else None
         if self._around.on_decision is not None:
-            self._around.on_decision(Decision(now_ns, stage.policy.NAME, "acquire", -1, answer, wait_ns))
+            self.report(Decision(now_ns, stage.policy.NAME, "acquire", -1, answer, wait_ns))
         return answer, waiter or wait_ns
 
     def _line_up(self, stage: Stage) -> Waiter:
@@ -224,19 +249,27 @@ class Stages:
         now_ns = self._clock_ns()
         answer, wait_ns = stage.policy.leave(stage.config, stage.state, call, now_ns)
         if self._around.on_decision is not None:
-            self._around.on_decision(Decision(now_ns, stage.policy.NAME, "leave", -1, answer, wait_ns))
+            self.report(Decision(now_ns, stage.policy.NAME, "leave", -1, answer, wait_ns))
 
     def _fail(self, call: Attempt, error: Exception, throw: Draw) -> int:
         """Tell the policies of an exception; how long to wait before the next attempt, or -1: no other."""
-        is_failure = not isinstance(error, CallRejected) and self._around.is_failure(error)
-        call.retry_after_ns = max(0, min(getattr(error, "retry_after_ns", 0), LONGEST_NS))
-        call.is_marked |= int(getattr(error, MARK, False))
+        if call.is_late:
+            call.is_late = False
+            if call.attempt_deadline_ns < call.deadline_ns:
+                self.note("timeouts")
+        try:
+            is_failure = not isinstance(error, TenfoldError) and self._around.is_failure(error)
+            call.retry_after_ns = _hint_ns(error)
+            call.is_marked |= int(bool(getattr(error, MARK, False)))
+        except BaseException:  # the user's own code has failed: that says nothing, but the slots go back
+            self.exit(len(self.all), call, IGNORED, throw)
+            raise
         wait_ns = self.exit(len(self.all), call, FAILURE if is_failure else IGNORED, throw)
         if wait_ns < 0:
             if call.stop_reason == BUDGET:
                 self.note("budget_exhausted")
             if call.is_marked:
-                setattr(error, MARK, True)
+                _mark(error)
         return wait_ns
 
     def exit(self, depth: int, call: Attempt, outcome: int, throw: Draw) -> int:
@@ -256,7 +289,7 @@ class Stages:
         if answer == WAKE:
             self.wake(stage)
         if self._around.on_decision is not None:
-            self._around.on_decision(Decision(now_ns, stage.policy.NAME, "record", outcome, answer, wait_ns))
+            self.report(Decision(now_ns, stage.policy.NAME, "record", outcome, answer, wait_ns))
         return answer, wait_ns
 
     def wake(self, stage: Stage) -> None:
@@ -265,9 +298,34 @@ class Stages:
         waiter.is_granted = True
         self._around.wake(waiter.woken)
 
-    def woken_by(self, state: Any) -> None:
-        """The policy with this state has handed a slot on."""
-        self.wake(next(stage for stage in self.all if stage.state is state))
+    def report(self, decision: Decision) -> None:
+        """Tell the listener of a decision. A listener that fails does not fail the call."""
+        assert self._around.on_decision is not None
+        try:
+            self._around.on_decision(decision)
+        except Exception as error:
+            self._around.complain(error)
+
+
+def _hint_ns(error: Exception) -> int:
+    """When the callee wants to be asked again, in ns from now, as the error says: `retry_after_ns`; 0: it does not."""
+    hint = getattr(error, "retry_after_ns", 0)
+    return int(max(0, min(hint, LONGEST_NS))) if isinstance(hint, int | float) and hint == hint else 0
+
+
+def _mark(error: Exception) -> None:
+    """Let the error say that its layer has given up. One that cannot be written to stays as it is."""
+    with contextlib.suppress(AttributeError, TypeError):
+        setattr(error, MARK, True)
+
+
+def _heeding(stages: Iterable[Stage]) -> list[Exit]:
+    """Those that are told how a first attempt has ended when it did not fail."""
+    return [
+        (stage, stage.record, stage.config, stage.state)
+        for stage in stages
+        if getattr(stage.policy, "LEARNS", True) and getattr(stage.policy, "HEEDS_ALL", True)
+    ]
 
 
 def _arranged(configs: Iterable[Any]) -> Iterable[Stage]:
@@ -278,5 +336,8 @@ def _arranged(configs: Iterable[Any]) -> Iterable[Stage]:
     for policy in CALL_POLICIES:
         if policy.Config in by_type:
             dice = ("acquire" in policy.DICE, "record" in policy.DICE)
-            yield Stage(policy, by_type.pop(policy.Config), policy.State(), policy.acquire, policy.record, *dice)
+            config, kernels = by_type.pop(policy.Config), (policy.acquire, policy.record)
+            yield Stage(
+                policy, config, policy.State(), *kernels, *dice, deque() if hasattr(policy, "leave") else NOBODY
+            )
     assert not by_type, f"not the Config of a call policy: {by_type}"

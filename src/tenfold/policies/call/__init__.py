@@ -14,7 +14,8 @@ How a shell walks the table, whether it is asyncio's or the simulator's:
 
 REFUSAL is the word for a REJECT in results and errors, COUNTER the name its count goes by. DICE names the verbs that
 look at `draw`, `record` only at that of a FAILURE: for the others a shell may pass any number, and must throw no dice,
-or the same seed would not give the same run in both worlds. LEARNS is False when `record` moves nothing.
+or the same seed would not give the same run in both worlds. LEARNS is False when `record` moves nothing, HEEDS_ALL
+when it moves nothing at a first attempt that does not fail: shells may leave out what is not heard.
 
 A State all zero is a fresh State. `Call` is not: see its defaults.
 """

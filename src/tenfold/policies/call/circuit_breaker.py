@@ -179,11 +179,11 @@ def admit_probe(config: Config, state: State, now_ns: int) -> tuple[int, int]:
 def acquire(config: Config, state: State, call: Call, now_ns: int, draw: float) -> tuple[int, int]:
     """Ask to call; the answer carries the generation in `call.ticket_generation`."""
     answer = PASSED
-    if state.phase == OPEN:
-        if now_ns < state.open_until_ns:
-            return REJECT, state.open_until_ns - now_ns
-        enter(state, HALF_OPEN)
-    if state.phase == HALF_OPEN:
+    if state.phase != CLOSED:
+        if state.phase == OPEN:
+            if now_ns < state.open_until_ns:
+                return REJECT, state.open_until_ns - now_ns
+            enter(state, HALF_OPEN)
         answer = admit_probe(config, state, now_ns)
     call.ticket_generation = state.generation
     return answer
@@ -195,6 +195,8 @@ def record(config: Config, state: State, call: Call, now_ns: int, outcome: int, 
         return NOTED
     if state.phase == HALF_OPEN:
         record_probe(config, state, now_ns, outcome)
+    elif outcome == SUCCESS and config.failure_share_ratio <= 0.0:
+        state.failure_count = 0  # as `record_closed`, without the cost of calling it: most answers end here
     elif outcome != IGNORED:
         record_closed(config, state, now_ns, outcome)
     return NOTED

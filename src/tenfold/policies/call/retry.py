@@ -35,6 +35,7 @@ from tenfold.policies.verbs import FAILURE, LONGEST_NS, NOTED, PASSED, RETRY
 NAME = "retry"
 REFUSAL = ""  # never refuses
 DICE = ("record",)
+HEEDS_ALL = False  # nothing moves at a first attempt that does not fail: a shell need not tell it of one
 
 PROPORTIONAL, FULL, DECORRELATED = 0, 1, 2
 TOKEN = 1_000_000  # one retry, in the millionths the budget counts in
@@ -159,10 +160,11 @@ def stop_reason(config: Config, state: State, call: Call, now_ns: int, wait_ns: 
 
 def acquire(config: Config, state: State, call: Call, now_ns: int, draw: float) -> tuple[int, int]:
     """Count the attempt; a request, not an attempt, pays into the budget."""
-    if call.attempt_count == 0 and config.budget_ratio >= 0.0:
+    attempt_count = call.attempt_count
+    if attempt_count == 0 and config.budget_ratio >= 0.0:
         ring.advance(state, config.budget_window_ns, now_ns)
         ring.add(state, int(config.budget_ratio * TOKEN + 0.5))
-    call.attempt_count += 1
+    call.attempt_count = attempt_count + 1
     call.attempt_started_ns = now_ns
     return PASSED
 
