@@ -96,8 +96,7 @@ class Pipeline(Shell):
             TimeoutError: the last attempt had no answer in time.
             Exception: what the last attempt raised, carrying the mark when its layer has given up on it.
         """
-        # The way of nearly every call, written for speed: all policies let it pass, its first attempt succeeds.
-        # Everything else is a walk.
+        # Written for speed: nearly every call passes all policies and succeeds at once. The others are walks.
         if self._fallback is not None:
             options = {"deadline_ns": deadline_ns, "is_marked": is_marked, "key": key, "draw": draw}
             return await self._with_fallback(fn, idempotent=idempotent, **options)
@@ -106,7 +105,8 @@ class Pipeline(Shell):
         call.started_ns = now_ns = clock_ns()
         outer = CURRENT.get()
         call.deadline_ns = deadline_ns if outer is None else min(deadline_ns, outer.ends_ns)
-        call.is_idempotent, call.is_marked, call.given_key = idempotent, is_marked, key
+        call.is_marked = is_marked or (outer is not None and outer.is_marked)
+        call.is_idempotent, call.given_key = idempotent, key
         throw = draw or self._draw
         stages = self._stages
         stages.counts.calls += 1
@@ -188,6 +188,11 @@ class Pipeline(Shell):
         finally:
             CURRENT.reset(token)
             self._limits.end(call)
+
+    def lift(self, attempt: Attempt) -> None:
+        """Let an attempt that is under way take as long as it wants: its answer has left, the rest is nobody's wait."""
+        attempt.deadline_ns = attempt.attempt_deadline_ns = NEVER
+        self._limits.end(attempt)
 
     async def _with_fallback(self, fn: Callable[[Attempt], Awaitable[T]], **options: Any) -> T:
         """A call, and the fallback's answer when it fails."""

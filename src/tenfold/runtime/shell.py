@@ -52,7 +52,8 @@ class Shell:
         call, outer = self._attempt(), CURRENT.get()
         call.started_ns = self._clock_ns()
         call.deadline_ns = deadline_ns if outer is None else min(deadline_ns, outer.ends_ns)
-        call.is_idempotent, call.is_marked, call.given_key = int(is_idempotent), int(is_marked), key
+        call.is_marked = is_marked or (outer is not None and outer.is_marked)
+        call.is_idempotent, call.given_key = int(is_idempotent), key
         self._stages.note("calls")
         return call
 
