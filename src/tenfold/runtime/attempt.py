@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -61,6 +62,7 @@ class Attempt(Base):
         return self.given_key
 
 
+@functools.lru_cache(maxsize=32)  # `within` is called for every request of a server
 def attempts_on(clock_ns: Callable[[], int]) -> type[Attempt]:
     """The class of the attempts of a pipeline: they know its clock."""
     return type("Attempt", (Attempt,), {"clock_ns": staticmethod(clock_ns)})

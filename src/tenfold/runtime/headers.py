@@ -15,8 +15,6 @@ read can only shorten a deadline that is in force.
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from typing import NamedTuple, TypeAlias
 
 from tenfold.policies.verbs import LONGEST_NS, NEVER
@@ -26,7 +24,6 @@ TIMEOUT = "x-envoy-expected-rq-timeout-ms"
 GRPC_TIMEOUT = "grpc-timeout"
 KEY = "idempotency-key"
 SHOULD_RETRY = "x-should-retry"
-RETRY_AFTER = "retry-after"
 
 NO_RETRY: Mapping[str, str] = {SHOULD_RETRY: "false"}
 """The mark, for a response or a request."""
@@ -35,7 +32,6 @@ KEY_CHARACTERS_MAX = 255  # Stripe's limit
 DIGITS_MAX = 15  # of a number in a header; more than LONGEST_NS in any unit but ns
 UNITS_NS = {"H": 3_600_000_000_000, "M": 60_000_000_000, "S": 1_000_000_000, "m": 1_000_000, "u": 1_000, "n": 1}
 MS = 1_000_000
-SECOND = 1_000_000_000
 
 Headers: TypeAlias = "Mapping[str, str] | Iterable[tuple[str, str]] | Iterable[tuple[bytes, bytes]]"
 
@@ -93,34 +89,14 @@ def incoming(headers: Headers) -> Incoming:
     return Incoming(None if remaining_ns >= NEVER else remaining_ns, is_marked, key)
 
 
-def retry_after_ns(value: str, wall_s: float) -> int:
-    """How long a Retry-After asks to wait (RFC 9110, 10.2.3); 0: not at all, or it cannot be read.
-
-    Args:
-        value: of the header: seconds, or an HTTP-date.
-        wall_s: the wall clock, in s since 1970. The one place where a date has to be compared with a clock of ours.
-
-    Returns:
-        In ns, at most LONGEST_NS.
-    """
-    text = value.strip()
-    if _is_number(text):
-        return min(int(text) * SECOND, LONGEST_NS)
-    try:
-        at = parsedate_to_datetime(text)
-        at_s = (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError, TypeError, IndexError):
-        return 0
-    return max(0, min(int((at_s - wall_s) * SECOND), LONGEST_NS))
-
-
 def _time_ns(text: str, unit_ns: int) -> int:
     """A duration; NEVER when it cannot be read or is longer than any."""
-    time_ns = int(text) * unit_ns if _is_number(text) else NEVER
+    time_ns = int(text) * unit_ns if is_number(text) else NEVER
     return time_ns if time_ns <= LONGEST_NS else NEVER
 
 
-def _is_number(text: str) -> bool:
+def is_number(text: str) -> bool:
+    """Whether a header's text is a whole number of a sensible length, without a sign."""
     return 0 < len(text) <= DIGITS_MAX and text.isascii() and text.isdigit()
 
 

@@ -31,6 +31,9 @@ Walk: TypeAlias = "Generator[int | Waiter | None, BaseException | None, BaseExce
 MARK = "tenfold_do_not_retry"
 """Attribute of an error whose layer has given up on it: the layers above do not retry."""
 
+MADE = -1
+"""In place of a wait: the attempt has been made already, whatever the time is now."""
+
 
 class Decision(NamedTuple):
     """One answer of one policy, as `on_decision` sees it, after the transition."""
@@ -116,8 +119,8 @@ class Stages:
         return depth, answer[0], wait
 
     def inside(self) -> tuple[int, int, Any]:
-        """Where a walk begins when every policy has let the call pass."""
-        return len(self.all), PROCEED, 0
+        """Where a walk begins when every policy has let the call pass, and the attempt has been made."""
+        return len(self.all), PROCEED, MADE
 
     def walk(self, call: Attempt, throw: Draw, begin: tuple[int, int, Any] | None = None) -> Walk:
         """One call, from the outermost policy or from where it stands."""
@@ -180,7 +183,7 @@ class Stages:
                 self.exit(depth, call, IGNORED, throw)
                 return ended
             depth, answer, wait = self._enter(call, throw, depth + step)
-        if call.deadline_ns < NEVER and self._clock_ns() >= call.deadline_ns:
+        if wait != MADE and call.deadline_ns < NEVER and self._clock_ns() >= call.deadline_ns:
             self.exit(depth, call, IGNORED, throw)
             return CallRejected("deadline", "deadline", 0)
         return None

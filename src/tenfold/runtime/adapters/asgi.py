@@ -22,8 +22,9 @@ from typing import Any, TypeAlias
 from tenfold.errors import CallRejected
 from tenfold.policies.verbs import NEVER
 from tenfold.runtime.adapters.aside import Aside
+from tenfold.runtime.adapters.retry_after import RETRY_AFTER
 from tenfold.runtime.attempt import Attempt, within
-from tenfold.runtime.headers import NO_RETRY, RETRY_AFTER, incoming
+from tenfold.runtime.headers import NO_RETRY, incoming
 from tenfold.runtime.pipeline import Pipeline
 from tenfold.runtime.stages import MARK
 

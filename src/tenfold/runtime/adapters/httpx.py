@@ -10,7 +10,6 @@ What is repeated is decided by the request, not by the caller's hope: methods th
 others only with an Idempotency-Key or when the request says so, and none whose body can be read only once.
 """
 
-import time
 from collections.abc import Callable, Collection
 from types import TracebackType
 from typing import Any
@@ -19,8 +18,9 @@ import httpx
 
 from tenfold.errors import CallRejected
 from tenfold.runtime.adapters.aside import Aside
+from tenfold.runtime.adapters.retry_after import RETRY_AFTER, retry_after_ns, wall_clock_s
 from tenfold.runtime.attempt import Attempt
-from tenfold.runtime.headers import KEY, NO_RETRY, RETRY_AFTER, TIMEOUT, incoming, outgoing, retry_after_ns
+from tenfold.runtime.headers import KEY, NO_RETRY, TIMEOUT, incoming, outgoing
 from tenfold.runtime.pipeline import Pipeline
 from tenfold.runtime.stages import MARK
 from tenfold.runtime.threads import ThreadPipeline
@@ -188,7 +188,7 @@ class PolicyTransport(httpx.AsyncBaseTransport):
         *,
         idempotent: Callable[[httpx.Request], bool] = is_idempotent,
         failures: Collection[int] = FAILURES,
-        wall_s: Callable[[], float] = time.time,
+        wall_s: Callable[[], float] = wall_clock_s,
     ) -> None:
         self._pipeline = pipeline
         self._transport = transport or httpx.AsyncHTTPTransport()
@@ -261,7 +261,7 @@ class ThreadPolicyTransport(httpx.BaseTransport):
         *,
         idempotent: Callable[[httpx.Request], bool] = is_idempotent,
         failures: Collection[int] = FAILURES,
-        wall_s: Callable[[], float] = time.time,
+        wall_s: Callable[[], float] = wall_clock_s,
     ) -> None:
         self._pipeline = pipeline
         self._transport = transport or httpx.HTTPTransport()
