@@ -122,6 +122,13 @@ def test_an_attempt_cut_at_the_deadline_is_a_failure_whether_decisions_are_trace
     assert pipeline.state("circuit_breaker").phase == circuit_breaker.OPEN
 
 
+def test_timed_out_attempts_are_counted_and_other_timeouts_of_the_dependency_are_not():
+    case = Case(retry.Config(), timeout.Config(limit_ns=SECOND), script=[9.0, TimeoutError("disk"), 9.0])
+    with pytest.raises(TimeoutError):
+        case.run()
+    assert (case.pipeline.counts.attempts, case.pipeline.counts.timeouts) == (3, 2)
+
+
 def test_callers_deadline_limits_the_call_without_any_policy():
     case = Case(script=[9.0])
     with pytest.raises(TimeoutError):

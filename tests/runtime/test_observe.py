@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import dataclass, fields
 
+import httpx
 import pytest
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
@@ -19,6 +20,8 @@ from tenfold.errors import UsageError
 from tenfold.policies import verbs
 from tenfold.policies.call.counts import Counts
 from tenfold.results.run import ArrowRun
+from tenfold.runtime.adapters.asgi import PolicyMiddleware
+from tenfold.runtime.adapters.httpx import PolicyTransport
 from tenfold.runtime.observe import decisions
 from tenfold.runtime.observe.decisions import listeners, said
 from tenfold.runtime.observe.otel import observed, span_events, traced
@@ -298,6 +301,24 @@ def test_a_pipeline_for_asyncio_is_traced_alike_with_its_decorator_and_its_block
     assert spans.ended[3][1]["error.type"] == "TimeoutError"
     assert pipeline.counts == plain.counts
     assert plain.counts.calls == 3
+
+
+def test_a_traced_pipeline_goes_under_a_client_and_around_an_application():
+    async def app(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    def named(name):
+        return traced(Pipeline(name=name, timeout="1 s", clock_ns=world.clock_ns), spans.provider)
+
+    async def main():
+        transport = httpx.ASGITransport(PolicyMiddleware(app, named("in"), clock_ns=world.clock_ns))
+        async with httpx.AsyncClient(transport=PolicyTransport(named("out"), transport)) as client:
+            return (await client.get("http://service.test/")).status_code
+
+    spans, world = Spans(), World()
+    assert world.run(main()) == 200
+    assert [name for name, _ in spans.ended] == ["attempt in", "call in", "attempt out", "call out"]
 
 
 def test_the_block_of_a_pipeline_for_threads_is_traced_too():

@@ -234,6 +234,8 @@ class Stages:
         is_failure = not isinstance(error, CallRejected) and self._around.is_failure(error)
         call.retry_after_ns = max(0, min(getattr(error, "retry_after_ns", 0), LONGEST_NS))
         call.is_marked |= int(getattr(error, MARK, False))
+        if isinstance(error, TimeoutError) and self._clock_ns() >= call.attempt_deadline_ns:
+            self.note("timeouts")
         wait_ns = self.exit(len(self.all), call, FAILURE if is_failure else IGNORED, throw)
         if wait_ns < 0:
             if call.stop_reason == BUDGET:

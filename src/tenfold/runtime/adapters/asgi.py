@@ -35,6 +35,7 @@ Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 App: TypeAlias = Callable[[Message, Receive, Send], Awaitable[None]]
 
+LAST = ("http.response.body", "http.response.pathsend")  # of an answer, when no more of it follows
 SECOND = 1_000_000_000
 
 
@@ -131,7 +132,7 @@ class _Exchange:
         except OSError:  # how a server says that the caller is gone (ASGI 2.4, "Disconnected Client")
             self._is_gone = True
             raise
-        if message["type"] == "http.response.body" and not message.get("more_body", False):
+        if message["type"] in LAST and not message.get("more_body", False):
             self._complete()
 
     def _complete(self) -> None:

@@ -118,6 +118,10 @@ class _Exchange:
         self.held.append(response)
         return not self._is_over
 
+    def failed(self) -> list[httpx.Response]:
+        """Open responses of attempts that are being repeated: to be closed."""
+        return [response for response in self.held if self.is_failed(response) and not response.is_closed]
+
     def judge(self, response: httpx.Response) -> httpx.Response:
         """The response, unless it is a failure."""
         if self.is_failed(response):
@@ -216,8 +220,8 @@ class PolicyTransport(httpx.AsyncBaseTransport):
 
     async def _send(self, exchange: _Exchange, attempt: Attempt) -> httpx.Response:
         """One attempt."""
-        while exchange.held:
-            await exchange.held.pop().aclose()
+        for response in exchange.failed():
+            await response.aclose()
         try:
             response = await self._transport.handle_async_request(exchange.sent(attempt))
         except Exception as error:
@@ -289,8 +293,8 @@ class ThreadPolicyTransport(httpx.BaseTransport):
 
     def _send(self, exchange: _Exchange, attempt: Attempt) -> httpx.Response:
         """One attempt."""
-        while exchange.held:
-            exchange.held.pop().close()
+        for response in exchange.failed():
+            response.close()
         try:
             response = self._transport.handle_request(exchange.sent(attempt))
         except Exception as error:
