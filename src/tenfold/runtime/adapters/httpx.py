@@ -82,12 +82,14 @@ def is_idempotent(request: httpx.Request) -> bool:
 class _Exchange:
     """One request of a client: what its attempts send, and what they brought back."""
 
-    __slots__ = ("_failures", "_is_idempotent", "_is_over", "_request", "_wall_s", "held")
+    __slots__ = ("_failures", "_is_idempotent", "_is_over", "_needs_key", "_request", "_told", "_wall_s", "held")
 
     def __init__(self, request: httpx.Request, terms: "_Terms") -> None:
         self._request = request
         self._failures, self._wall_s = terms.failures, terms.wall_s
+        self._told = incoming(request.headers.raw)
         self._is_idempotent = terms.idempotent(request)
+        self._needs_key = self._is_idempotent and request.method not in METHODS and KEY not in request.headers
         self._is_over = False
         self.held: list[httpx.Response] = []
 
@@ -95,18 +97,16 @@ class _Exchange:
     def options(self) -> dict[str, Any]:
         """Arguments for the pipeline."""
         can_repeat = isinstance(self._request.stream, httpx.ByteStream)
-        return {"idempotent": self._is_idempotent and can_repeat, "key": incoming(self._request.headers).key}
+        return {"idempotent": self._is_idempotent and can_repeat, "key": self._told.key}
 
     def sent(self, attempt: Attempt) -> httpx.Request:
         """The request as one attempt sends it: told what is left, and kept within it. The client's stays as it is."""
-        request, headers = self._request, httpx.Headers(self._request.headers)
-        said, told_ns = outgoing(attempt, with_key=False), incoming(request.headers).remaining_ns
-        if told_ns is not None and told_ns < attempt.remaining_ns:
+        request = self._request
+        said = outgoing(attempt, with_key=self._needs_key)
+        if self._told.remaining_ns is not None and self._told.remaining_ns < attempt.remaining_ns:
             said.pop(TIMEOUT, None)
-        headers.update(said)
-        if self._is_idempotent and request.method not in METHODS and KEY not in headers:
-            headers[KEY] = outgoing(attempt)[KEY]
         extensions = {**request.extensions, **_timeouts(request.extensions.get("timeout"), attempt.remaining_s)}
+        headers = _replaced(request.headers.raw, said)
         return httpx.Request(request.method, request.url, headers=headers, stream=request.stream, extensions=extensions)
 
     def is_failed(self, response: httpx.Response) -> bool:
@@ -333,6 +333,13 @@ def _outcome(answer: httpx.Response | None, ended: Exception | None) -> httpx.Re
         return answer
     finally:
         ended = None
+
+
+def _replaced(pairs: list[tuple[bytes, bytes]], said: dict[str, str]) -> list[tuple[bytes, bytes]]:
+    """Headers with some replaced or added. As bytes, which httpx takes as they are."""
+    ours = [(name.encode("ascii"), value.encode("ascii")) for name, value in said.items()]
+    names = {name for name, _ in ours}
+    return [pair for pair in pairs if pair[0].lower() not in names] + ours
 
 
 def _timeouts(given: dict[str, float | None] | None, remaining_s: float | None) -> dict[str, Any]:
