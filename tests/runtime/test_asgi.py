@@ -160,17 +160,18 @@ def test_an_answer_that_has_begun_is_broken_off_at_the_deadline():
     assert case.sent == [OK[0]]
 
 
-def test_what_follows_the_answer_has_no_deadline():
+@pytest.mark.parametrize("last", [OK[1], {"type": "http.response.pathsend", "path": "/srv/order.pdf"}])
+def test_what_follows_the_answer_has_no_deadline(last):
     async def app(scope, receive, send):
-        for message in OK:
-            await send(message)
+        await send(OK[0])
+        await send(last)
         assert outgoing() == {}
         await asyncio.sleep(3600)  # a background task
         done.append(CURRENT.get().remaining_ns)
 
     done = []
     case = Case(app, timeout="100 ms").run(headers={TIMEOUT: "300"})
-    assert (case.sent, case.world.now_ns, done) == (OK, 3600 * SECOND, [2**62])
+    assert (case.sent, case.world.now_ns, done) == ([OK[0], last], 3600 * SECOND, [2**62])
 
 
 # Load.
