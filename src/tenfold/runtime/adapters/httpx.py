@@ -68,6 +68,9 @@ class FailedResponse(httpx.HTTPStatusError):
 class RequestRejected(CallRejected, httpx.TransportError):
     """A policy refused the request: the refusal, and an error of httpx for those who know only these."""
 
+    def __init__(self, policy: str, reason: str, retry_after_ns: int) -> None:
+        CallRejected.__init__(self, policy, reason, retry_after_ns)  # not httpx's, which takes a message
+
 
 class RequestTimedOut(httpx.TimeoutException, TimeoutError):
     """The last attempt had no answer within its limit: a timeout of httpx's and of Python's."""
