@@ -1,5 +1,6 @@
 """Puts this folder on the path, so that tests share builders (`from runs import STUCK`), and offers real servers."""
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,7 +24,10 @@ def shared_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
 
 
 @pytest.fixture(scope="session")
-def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """One PostgreSQL server for all tests that only use their own tables."""
-    with postgres_server(tmp_path_factory.mktemp("postgres")) as url:
+def postgres_url() -> Iterator[str]:
+    """One PostgreSQL server for all tests that only use their own tables.
+
+    Not in pytest's own folder: the server runs as another user when the tests run as root, and pytest keeps that shut.
+    """
+    with tempfile.TemporaryDirectory(prefix="tenfold-postgres-") as folder, postgres_server(Path(folder)) as url:
         yield url

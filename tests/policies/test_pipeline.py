@@ -112,6 +112,23 @@ def test_attempt_without_an_answer_in_time_is_a_failure():
     assert case.world.now_ns == SECOND
 
 
+@pytest.mark.parametrize("is_traced", [False, True])
+def test_an_attempt_cut_at_the_deadline_is_a_failure_whether_decisions_are_traced_or_not(is_traced):
+    world = World()
+    told = {"on_decision": lambda decision: None} if is_traced else {}
+    pipeline = Pipeline(deadline="1 s", circuit_breaker={"failures": 1}, clock_ns=world.clock_ns, **told)
+    with pytest.raises(TimeoutError):
+        world.run(pipeline.call(lambda attempt: asyncio.sleep(9), idempotent=True))
+    assert pipeline.state("circuit_breaker").phase == circuit_breaker.OPEN
+
+
+def test_timed_out_attempts_are_counted_and_other_timeouts_of_the_dependency_are_not():
+    case = Case(retry.Config(), timeout.Config(limit_ns=SECOND), script=[9.0, TimeoutError("disk"), 9.0])
+    with pytest.raises(TimeoutError):
+        case.run()
+    assert (case.pipeline.counts.attempts, case.pipeline.counts.timeouts) == (3, 2)
+
+
 def test_callers_deadline_limits_the_call_without_any_policy():
     case = Case(script=[9.0])
     with pytest.raises(TimeoutError):

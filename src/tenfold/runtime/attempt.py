@@ -109,19 +109,23 @@ def no_answer(call: Attempt) -> TimeoutError:
 
 
 @contextlib.contextmanager
-def within(limit_ns: int, clock_ns: Callable[[], int] = time.monotonic_ns) -> Iterator[Attempt]:
+def within(
+    limit_ns: int, clock_ns: Callable[[], int] = time.monotonic_ns, *, is_marked: bool = False
+) -> Iterator[Attempt]:
     """Give every pipeline called in this block `limit_ns` at most, as a server does with what its caller has left.
 
     Nested blocks and pipelines only ever shorten it. Nothing is cancelled by the block itself.
 
     Args:
-        limit_ns: time from now, in ns.
+        limit_ns: time from now, in ns; NEVER: no limit of this block's.
         clock_ns: the pipelines' clock.
+        is_marked: the request that is answered says "do not retry": nothing below does.
     """
     outer, now_ns = CURRENT.get(), clock_ns()
     scope = Attempt()
     scope.clock_ns = clock_ns
     scope.begin(now_ns, min(now_ns + limit_ns, NEVER if outer is None else outer.ends_ns))
+    scope.is_marked = int(is_marked or (outer is not None and bool(outer.is_marked)))
     token = CURRENT.set(scope)
     try:
         yield scope

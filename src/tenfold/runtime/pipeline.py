@@ -103,7 +103,7 @@ class Pipeline(Shell):
         clock_ns, outer = self._clock_ns, CURRENT.get()
         now_ns = clock_ns()
         if outer is not None:
-            deadline_ns = min(deadline_ns, outer.ends_ns)
+            deadline_ns, is_marked = min(deadline_ns, outer.ends_ns), is_marked or bool(outer.is_marked)
         call = self._attempt()
         call.started_ns, call.deadline_ns, call.attempt_deadline_ns = now_ns, deadline_ns, NEVER
         call.attempt_count = call.attempt_started_ns = call.ticket_generation = 0
@@ -190,6 +190,11 @@ class Pipeline(Shell):
         finally:
             self._limits.end(call)
             restore(token)
+
+    def lift(self, attempt: Attempt) -> None:
+        """Let an attempt that is under way take as long as it wants: its answer has left, the rest is nobody's wait."""
+        attempt.deadline_ns = attempt.attempt_deadline_ns = NEVER
+        self._limits.end(attempt)
 
     async def _call_apart(
         self, fn: Callable[[Attempt], Awaitable[T]], draw: Draw | None, is_idempotent: bool, **options: Any

@@ -52,7 +52,8 @@ class Shell:
         outer = CURRENT.get()
         call = self._attempt()
         call.begin(self._clock_ns(), deadline_ns if outer is None else min(deadline_ns, outer.ends_ns))
-        call.is_idempotent, call.is_marked, call.given_key = int(is_idempotent), int(is_marked), key
+        call.is_marked = int(is_marked or (outer is not None and bool(outer.is_marked)))
+        call.is_idempotent, call.given_key = int(is_idempotent), key
         return call
 
     def _falls_back(self, error: Exception) -> bool:
