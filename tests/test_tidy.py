@@ -224,6 +224,7 @@ HEAVY = {"numpy", "numba", "llvmlite", "yaml", "click", "asyncio"}
         ("tenfold.policies.cache.freshness", set()),
         ("tenfold.runtime", set()),
         ("tenfold.runtime.pipeline", {"asyncio"}),
+        ("tenfold.partition", {"asyncio"}),
         ("tenfold.design.schema", set()),
         ("tenfold.sizing", set()),
         ("tenfold.kinds", set()),
