@@ -146,7 +146,7 @@ class Ring:
     @property
     def digest(self) -> str:
         """A fingerprint of the map, whatever its version: equal on two machines when their answers are."""
-        nodes = [[node.name, node.weight, node.zone] for node in self._nodes]
+        nodes = [[node.name, float(node.weight), node.zone] for node in self._nodes]
         return members.digest_of("ring", self.hashing.name, self.points, nodes)
 
     def __eq__(self, other: object) -> bool:

@@ -99,7 +99,7 @@ class SlotTable:
     @property
     def digest(self) -> str:
         """A fingerprint of the map, whatever its version."""
-        nodes = [[node.name, node.weight, node.zone] for node in self._nodes]
+        nodes = [[node.name, float(node.weight), node.zone] for node in self._nodes]
         return members.digest_of("slots", self.hashing.name, nodes, self._owners)
 
     def __eq__(self, other: object) -> bool:
@@ -136,6 +136,14 @@ class SlotTable:
         was = members.found(self._nodes, name)
         others = tuple(node for node in self._nodes if node is not was)
         return self._next(members.with_node(others, Node(name, weight, was.zone)))
+
+    def with_nodes(self, nodes: Nodes) -> "SlotTable":
+        """The table with these nodes instead, one version later, and as few slots moved as that takes.
+
+        Raises:
+            UsageError: nodes that cannot be.
+        """
+        return self._next(members.nodes_of(nodes))
 
     def _next(self, nodes: tuple[Node, ...]) -> "SlotTable":
         _check(nodes, self.slots, None)
