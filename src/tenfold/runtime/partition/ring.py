@@ -15,7 +15,7 @@ from tenfold.runtime.partition import nodes as members
 from tenfold.runtime.partition.hashing import XXH3, Hashing, Key, hashing_of
 from tenfold.runtime.partition.nodes import Node, Nodes
 from tenfold.runtime.partition.ranges import HashRanges, ranges_of
-from tenfold.runtime.partition.replicas import replicas
+from tenfold.runtime.partition.replicas import Zones
 
 POINTS = 150
 """Points of a node of weight 1: shares vary by 8 %, the fullest of 10 nodes has 13 % more than its part. Four times as
@@ -51,6 +51,7 @@ class Ring:
         "_nodes",
         "_owners",
         "_shift",
+        "_zones",
         "hashing",
         "points",
         "version",
@@ -73,6 +74,7 @@ class Ring:
         self._first = [*starts, len(hashes)]
         self._key_hash = self.hashing.key
         self._cells: array[int] | None = None
+        self._zones: Zones | None = None
 
     # Asking.
 
@@ -124,7 +126,8 @@ class Ring:
         """Owners of the points from a key's place once round the circle, with repetitions."""
         start = bisect_left(self._hashes, self.hashing.of(key))
         count = len(self._hashes)
-        return chain(islice(self._owners, start, count), islice(self._owners, start))
+        owners = self._owners
+        return chain((owners[i] for i in range(start, count)), islice(owners, start))
 
     def replicas(self, key: Key, count: int) -> tuple[str, ...]:
         """Different nodes for the copies of a key, its owner first, in as many zones as there are.
@@ -132,7 +135,9 @@ class Ring:
         Raises:
             UsageError: fewer nodes than copies.
         """
-        return replicas(self.walk(key), {node.name: node.zone for node in self._nodes}, count)
+        if self._zones is None:
+            self._zones = Zones(self._nodes)
+        return self._zones.choose(self.walk(key), count)
 
     def ranges(self) -> HashRanges:
         """Who owns which hashes."""

@@ -12,7 +12,7 @@ from tenfold.runtime.partition import nodes as members
 from tenfold.runtime.partition.hashing import SPACE, XXH3, Hashing, Key, hashing_of
 from tenfold.runtime.partition.nodes import Node, Nodes
 from tenfold.runtime.partition.ranges import HashRanges, joined
-from tenfold.runtime.partition.replicas import replicas
+from tenfold.runtime.partition.replicas import Zones
 
 SLOTS = 16_384
 """As many as Redis Cluster has: with 10 nodes the fullest has 0.04 % more than its part."""
@@ -36,7 +36,7 @@ class SlotTable:
         UsageError: more nodes than slots, an owner that is no node, a weight that is none.
     """
 
-    __slots__ = ("_key_hash", "_nodes", "_owners", "hashing", "slots", "version")
+    __slots__ = ("_key_hash", "_nodes", "_owners", "_zones", "hashing", "slots", "version")
 
     def __init__(
         self,
@@ -51,6 +51,7 @@ class SlotTable:
         self.slots = slots if owners is None else len(owners)
         self.version = 1
         self._key_hash = self.hashing.key
+        self._zones: Zones | None = None
         _check(self._nodes, self.slots, owners)
         self._owners = tuple(owners) if owners is not None else _balanced([""] * self.slots, self._nodes, self.hashing)
 
@@ -71,7 +72,8 @@ class SlotTable:
     def walk(self, key: Key) -> Iterator[str]:
         """Owners of the slots from a key's own once round, with repetitions."""
         start = self.slot(key)
-        return chain(islice(self._owners, start, None), islice(self._owners, start))
+        owners = self._owners
+        return chain((owners[i] for i in range(start, self.slots)), islice(owners, start))
 
     def replicas(self, key: Key, count: int) -> tuple[str, ...]:
         """Different nodes for the copies of a key, its owner first, in as many zones as there are.
@@ -79,7 +81,9 @@ class SlotTable:
         Raises:
             UsageError: fewer nodes than copies.
         """
-        return replicas(self.walk(key), {node.name: node.zone for node in self._nodes}, count)
+        if self._zones is None:
+            self._zones = Zones(self._nodes)
+        return self._zones.choose(self.walk(key), count)
 
     def ranges(self) -> HashRanges:
         """Who owns which hashes."""
@@ -149,7 +153,7 @@ class SlotTable:
         _check(nodes, self.slots, None)
         following = SlotTable.__new__(SlotTable)
         following._nodes, following.hashing, following.slots = nodes, self.hashing, self.slots
-        following.version, following._key_hash = self.version + 1, self._key_hash
+        following.version, following._key_hash, following._zones = self.version + 1, self._key_hash, None
         following._owners = _balanced(self._owners, nodes, self.hashing)
         return following
 
