@@ -237,6 +237,7 @@ HEAVY = {"numpy", "numba", "llvmlite", "yaml", "click", "asyncio", "redis"}
         ("tenfold.stores.redis", {"asyncio"}),
         ("tenfold.runtime.adapters.asgi", {"asyncio"}),
         ("tenfold.testing", {"asyncio"}),
+        ("tenfold.partition", {"asyncio"}),
         ("tenfold.design.schema", set()),
         ("tenfold.sizing", set()),
         ("tenfold.kinds", set()),

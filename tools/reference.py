@@ -193,6 +193,9 @@ def commands() -> str:
         command = group.get_command(click.Context(group), name)
         if command is not None:
             parts.append(f"## `tenfold {name}`\n\n```text\n{help_of(command, f'tenfold {name}')}\n```\n")
+        for below, verb in getattr(command, "commands", {}).items():
+            full = f"tenfold {name} {below}"
+            parts.append(f"### `{full}`\n\n```text\n{help_of(verb, full)}\n```\n")
     return GENERATED + "\n".join(parts)
 
 

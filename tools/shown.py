@@ -7,8 +7,8 @@ that line says how:
     first=12    the first 12 lines of each output, then `...`
     last=3      ..., then the last 3 lines
 
-A block that begins with ```yaml NAME.yaml is written to that file first. Every page runs in a folder of its own, its
-blocks in order.
+A block that begins with ```yaml NAME.yaml or ```csv NAME.csv is written to that file first. Every page runs in a
+folder of its own, its blocks in order.
 """
 
 import os
@@ -97,7 +97,7 @@ def refreshed(text: str) -> str:
     parts, done = [], 0
     with tempfile.TemporaryDirectory() as name:
         for block in blocks(text):
-            if block.language == "yaml" and block.words and block.words[0].endswith(".yaml"):
+            if block.language in ("yaml", "csv") and block.words and block.words[0].endswith(f".{block.language}"):
                 (Path(name) / block.words[0]).write_text(block.body, encoding="utf-8")
             if block.language == "console" and "asis" not in block.words:
                 parts += [text[done : block.start], filled(block, Path(name))]

@@ -15,6 +15,8 @@ from tenfold.errors import UsageError, one_of
 if TYPE_CHECKING:
     from tenfold.design.schema import Design, Scenario
     from tenfold.engine.run import Progress
+    from tenfold.partition import Newcomer, Ring, Skew, SlotTable
+    from tenfold.partition import Plan as Moves
     from tenfold.report.defaults import Default
     from tenfold.results.run import Run
     from tenfold.sizing import Plan
@@ -32,6 +34,22 @@ class Judged(NamedTuple):
 
     run: "Run"
     verdict: "Verdict"
+
+
+class Skewed(NamedTuple):
+    """A skew and the map it was found on."""
+
+    skew: "Skew"
+    map: "Ring | SlotTable"
+
+
+class Planned(NamedTuple):
+    """What has to move between two maps, and what chance would move, when nodes only come or only go."""
+
+    moves: "Moves"
+    old: "Ring | SlotTable"
+    new: "Ring | SlotTable"
+    expected: "Newcomer | None"
 
 
 def load(design: str | os.PathLike[str], overrides: Sequence[str] = ()) -> "Design":
@@ -189,6 +207,66 @@ def saved(path: str | os.PathLike[str]) -> tuple[Judged, ...]:
     return tuple(Judged(run, verdict) for run, verdict in read_runs(text, str(path)))
 
 
+def partition_skew(
+    path: str | os.PathLike[str],
+    nodes: str,
+    *,
+    key: str | None = None,
+    load: str | None = None,
+    points: int | None = None,
+    slots: int | None = None,
+    top: int = 10,
+) -> Skewed:
+    """How evenly nodes would share the keys of a file, against what chance does.
+
+    Args:
+        path: a CSV or Parquet file.
+        nodes: `a,b=2,c`, or a number.
+        key, load: columns; None takes `key` and `load`, or the only one.
+        points: of a ring, per weight of 1; None is the default.
+        slots: take a table of so many slots instead of a ring.
+        top: how many of the hottest keys to name.
+
+    Raises:
+        DesignError: the file cannot be used; carries every mistake with its place.
+        UsageError: there is no such file, the nodes cannot be read, or a package is missing.
+    """
+    from tenfold.partition import skew
+    from tenfold.runtime.partition.loads import Columns, parse_nodes, read_loads
+
+    (weights,) = parse_nodes([("--nodes", nodes)])
+    spread_over = _map_of(weights, points, slots)
+    return Skewed(skew(read_loads(path, Columns(key, load)), spread_over, top), spread_over)
+
+
+def partition_plan(old: str, new: str, *, points: int | None = None, slots: int | None = None) -> Planned:
+    """What has to move when nodes come, go, or change their weight.
+
+    Args:
+        old, new: nodes as `a,b=2,c`, or a number.
+        points: of a ring, per weight of 1; None is the default.
+        slots: take a table of so many slots instead of a ring.
+
+    Raises:
+        UsageError: the nodes cannot be read, or a package is missing.
+    """
+    from tenfold.partition import Ring, newcomer, plan
+    from tenfold.runtime.partition.loads import parse_nodes
+    from tenfold.runtime.partition.ring import points_of
+
+    before, after = parse_nodes([("--from", old), ("--to", new)])
+    first = _map_of(before, points, slots)
+    second = _map_of(after, points, slots) if isinstance(first, Ring) else first.with_nodes(after)
+    more = {**before, **after}
+    expected = None
+    if isinstance(first, Ring) and isinstance(second, Ring) and more in (before, after) and before != after:
+        (most, fewer) = (first, before.keys() - after.keys()) if more == before else (second, after.keys() - before)
+        counts = {node.name: points_of(node, most.points) for node in most.nodes}
+        changed = sum(counts[name] for name in fewer)
+        expected = newcomer(changed, sum(counts.values()) - changed)
+    return Planned(plan(first, second), first, second, expected)
+
+
 def scenario_of(design: "Design", name: str) -> "Scenario":
     """A scenario of the design by name; `steady` is always there.
 
@@ -232,6 +310,18 @@ def _design_path(design: str | os.PathLike[str]) -> str:
 
 def _shipped_text(name: str) -> str:
     return f"the name of a shipped system ({', '.join(shipped())}); `tenfold new {Path(name).stem}` writes a file"
+
+
+def _map_of(weights: Mapping[str, float], points: int | None, slots: int | None) -> "Ring | SlotTable":
+    """A ring, or a table when slots are given."""
+    from tenfold.partition import Ring, SlotTable
+    from tenfold.runtime.partition.ring import POINTS
+
+    if slots is None:
+        return Ring(weights, points=POINTS if points is None else points)
+    if points is not None:
+        raise UsageError("a slot table has no points", "give --points for a ring or --slots for a table, not both")
+    return SlotTable(weights, slots=slots)
 
 
 def _engine() -> tuple[Callable[..., Any], Callable[..., "Run"]]:

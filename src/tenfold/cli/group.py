@@ -12,6 +12,7 @@ VERBS = {
     "size": "What the design needs, each number with its formula.",
     "simulate": "Run the design's scenarios; say whether it recovers.",
     "compare": "Two designs, or one with and without a change, side by side.",
+    "partition": "Which node keeps which keys: what moves, what is uneven.",
     "new": "Write a small commented design file to start from.",
     "explain": "Every default in force for a design, with its source.",
     "schema": "Write the JSON Schema of design files, for editors.",

@@ -78,9 +78,25 @@ def _read_kind(reader: Reader, name: str, entry: Entry, entries: Mapping[str, En
 
 
 def _check_holds(reader: Reader, component: Component, entry: Entry, data: Mapping[str, DataSet]) -> None:
-    """What a component holds is a data set of the requirements."""
-    held = getattr(component.spec, "holds", "")
-    node = child(entry.value.entries, "holds") if isinstance(entry.value, Map) else None
-    if held and node is not None:
-        message = f"{component.name} holds an unknown data set, {quoted(held)}"
-        reader.known(node, held, data, message, "data sets (requirements.data)")
+    """What a component holds, and what decides its shard, are data sets of the requirements."""
+    for key, does in (("holds", "holds"), ("shard_key", "is sharded by")):
+        named = getattr(component.spec, key, "")
+        node = child(entry.value.entries, key) if isinstance(entry.value, Map) else None
+        if named and node is not None:
+            message = f"{component.name} {does} an unknown data set, {quoted(named)}"
+            reader.known(node, named, data, message, "data sets (requirements.data)")
+    _check_shards(reader, component, entry)
+
+
+def _check_shards(reader: Reader, component: Component, entry: Entry) -> None:
+    """Shards need a key: without one nobody could say which calls meet on which shard."""
+    spec, entries = component.spec, entry.value.entries if isinstance(entry.value, Map) else {}
+    if component.name in reader.doubtful:
+        return
+    if getattr(spec, "shards", 1) > 1 and not spec.shard_key:
+        remedy = "write shard_key: with a data set (requirements.data)"
+        reader.complain(child(entries, "shards") or entry.key, f"{component.name} has shards and no shard_key", remedy)
+    is_cache_by_range = getattr(spec, "shard_by", 0) == 1 and not getattr(spec, "holds", "-")
+    if is_cache_by_range:
+        remedy = "write holds: with a data set (requirements.data)"
+        reader.complain(child(entries, "shard_by") or entry.key, f"{component.name} has ranges of no data set", remedy)

@@ -264,7 +264,10 @@ def lose_nodes(w, number, first, size):
     for row in range(cache.first, cache.first + cache.rows):
         key = row - cache.first if cache.sets == 0 else w.tags[row]
         if key != NONE:
-            node = dice.node_of_key(key, cache.nodes)
+            if cache.is_ranged:
+                node = key * cache.nodes // w.laws[cache.population].size
+            else:
+                node = dice.node_of_key(key, cache.nodes)
             if first <= node < first + size:
                 _forget(w.entries[row])
 

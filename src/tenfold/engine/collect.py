@@ -82,7 +82,8 @@ def _components(world: Arena, program: Program, bins: int) -> dict[str, Componen
 
 
 def _component(world: Arena, program: Program, number: int, bins: int) -> ComponentRun:
-    series = world.component_series[number, :, :bins]
+    rows = [len(program.components) + i for i, owner in enumerate(program.node_rows) if owner == number]
+    series = world.component_series[[number, *rows], :, :bins].sum(axis=0)
     calls = np.maximum(series[state.CALLS], 1)
     queued = (series[state.QUEUED_NS] + series[state.WAITED_NS]) / program.bin_ns
     is_cache = any(cache.component == number for cache in program.caches)
@@ -90,7 +91,7 @@ def _component(world: Arena, program: Program, number: int, bins: int) -> Compon
     return ComponentRun(
         calls=_ints(series[state.CALLS]),
         failed=_ints(series[state.MISSED]),
-        utilisation=_utilisation(program, number, series),
+        utilisation={**_hottest(world, program, number, rows, bins), **_utilisation(program, number, series)},
         queue=tuple(float(x) for x in queued),
         wait_ns=_ints((series[state.WAITED_NS] + series[state.SLOT_WAITED_NS]) // calls),
         hits=_ints(series[state.HITS]) if is_cache else (),
@@ -111,6 +112,19 @@ def _utilisation(program: Program, number: int, series: np.ndarray) -> dict[str,
     if slots:
         shares[names[1]] = tuple(float(x) for x in series[state.HELD_NS] / (slots * program.bin_ns))
     return shares
+
+
+def _hottest(world: Arena, program: Program, number: int, rows: list[int], bins: int) -> dict[str, tuple[float, ...]]:
+    """Busy share of the node that is busiest in each bin, by whichever of its resources is."""
+    shares = []
+    for row in rows:
+        nodes = [node for node in program.nodes if node.row == row]
+        series = world.component_series[row, :, :bins]
+        offers = ((state.BUSY_NS, sum(n.servers for n in nodes)), (state.HELD_NS, sum(n.slots for n in nodes)))
+        shares += [series[column] / (offer * program.bin_ns) for column, offer in offers if offer]
+    if not shares:
+        return {}
+    return {program.resources[number][2]: tuple(float(x) for x in np.max(shares, axis=0))}
 
 
 def _arrows(world: Arena, program: Program) -> dict[str, ArrowRun]:

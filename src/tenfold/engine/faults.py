@@ -54,10 +54,10 @@ def _to_nodes(w, fault):
 @njit
 def _lose_entries(w, fault):
     """A cache node that dies forgets its entries."""
-    component = w.nodes[fault.target].component
     for number in range(len(w.caches)):
         cache = w.caches[number]
-        if cache.component == component and cache.rows > 0:
-            for group in range(len(w.groups)):
-                if w.groups[group].component == component:
-                    caches.lose_nodes(w, number, fault.target - w.groups[group].first, fault.size)
+        for group in range(len(w.groups)):
+            g = w.groups[group]
+            is_there = g.component == cache.component and g.first <= fault.target < g.first + g.size
+            if is_there and cache.rows > 0:
+                caches.lose_nodes(w, number, fault.target - g.first, fault.size)

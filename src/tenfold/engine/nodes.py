@@ -27,6 +27,7 @@ from tenfold.engine.tasks import append, make_ready, sleep, unlink
 from tenfold.program.program import (
     BY_FIRST,
     BY_KEY,
+    BY_RANGE,
     BY_REGISTER,
     DROP_EXPIRED,
     LEAST_IN_FLIGHT,
@@ -111,6 +112,8 @@ def choose(w, t, op):
         return w.registers[t, op.register] & NODE_MASK
     if op.choice == BY_KEY:
         return g.first + node_of_key(w.tasks[t].key, g.size)
+    if op.choice == BY_RANGE:
+        return g.first + w.tasks[t].key * g.size // op.count
     if op.choice == BY_FIRST or g.size == 1:
         return g.first
     if g.balance == ROUND_ROBIN:

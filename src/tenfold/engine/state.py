@@ -115,7 +115,7 @@ class TimerList:
 class NodeState:
     """One server: what it is (copied from the program) and how it is."""
 
-    component: int = 0
+    component: int = 0  # whose series it counts in: a component's, or its own
     servers: int = 0
     servers_first: int = 0  # where its servers' free times stand
     slots: int = 0
@@ -204,6 +204,7 @@ class CacheState:
     stream: int = NONE
     lease_list: int = NONE
     nodes: int = 1
+    is_ranged: int = 0
     reads_per_s: float = 0.0
     writes_per_s: float = 0.0
 

@@ -94,7 +94,7 @@ def build(program: Program, seed: int) -> Arena:
             "samples": np.array(program.samples or (0.0,), np.float64),
             "nodes": nodes,
             "free_ns": free_ns,
-            "levels": empty_rows(state.Level, max(1, len(program.components))),
+            "levels": empty_rows(state.Level, max(1, rows_counted(program))),
             "queues": rows_of([state.Queue()] * max(1, program.instances)),
             "log_states": _logs(program),
             "rings": np.zeros(max(1, sum(log.max_length for log in program.logs)), np.int64),
@@ -111,7 +111,7 @@ def build(program: Program, seed: int) -> Arena:
             "switches": np.zeros(max(1, program.switches), np.float64),
             "dice": dice.streams(program.stream_names, seed),
             "flow_series": np.zeros((len(program.flows), state.FLOW_COLUMNS, bins), np.int64),
-            "component_series": np.zeros((len(program.components), state.COMPONENT_COLUMNS, bins), np.int64),
+            "component_series": np.zeros((rows_counted(program), state.COMPONENT_COLUMNS, bins), np.int64),
             "recent": np.zeros((len(program.flows), BUCKETS), np.int64),
             "whole": np.zeros((len(program.flows), BUCKETS), np.int64),
             "totals": np.zeros((len(program.flows), state.TOTAL_COLUMNS), np.float64),
@@ -208,7 +208,7 @@ def _nodes(program: Program) -> tuple[Table, Table]:
     for node in program.nodes:
         states.append(
             state.NodeState(
-                component=node.component,
+                component=node.component if node.row < 0 else node.row,
                 servers=node.servers,
                 servers_first=first,
                 slots=node.slots,
@@ -220,6 +220,11 @@ def _nodes(program: Program) -> tuple[Table, Table]:
         )
         first += node.servers
     return rows_of(states or [state.NodeState()]), np.zeros(max(1, first), np.int64)
+
+
+def rows_counted(program: Program) -> int:
+    """Rows of component series: one per component, then one per node of those whose nodes count apart."""
+    return len(program.components) + len(program.node_rows)
 
 
 def _policies(program: Program) -> dict[str, Table]:
@@ -264,6 +269,7 @@ def _caches(program: Program) -> tuple[Table, int, bool]:
                 stream=cache.stream,
                 lease_list=2 * len(program.arrows) + number,
                 nodes=nodes,
+                is_ranged=cache.is_ranged,
                 reads_per_s=cache.read_rate_per_s,
                 writes_per_s=cache.write_rate_per_s,
             )

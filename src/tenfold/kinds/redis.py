@@ -9,8 +9,8 @@ from tenfold.design.demand import Demand, Excuse, Load, Need
 from tenfold.design.schema import Component, Range, Step
 from tenfold.fields import setting
 from tenfold.policies.cache import freshness
-from tenfold.program.program import BY_KEY
-from tenfold.sizing import cache, interval, little, words
+from tenfold.program.program import BY_KEY, BY_RANGE
+from tenfold.sizing import cache, interval, little, shards, words
 from tenfold.sizing.popularity import top_share
 
 if TYPE_CHECKING:
@@ -31,6 +31,12 @@ class Spec(freshness.Config):
     memory_bytes: int = setting(
         8_000_000_000, "Memory for values on each node.", low=1, source="a common small cache node"
     )
+    shard_by: int = setting(
+        0,
+        "How keys are spread over the nodes: by hash, or in ranges of neighbours, the most popular first.",
+        choices=("hash", "range"),
+        source="hash: Redis Cluster's 16,384 slots",
+    )
     holds: str = setting("", "The data set it caches.", source="nothing: then a get must state its hit_ratio")
     takes_ns: int = setting(
         10_000,
@@ -49,8 +55,9 @@ class Spec(freshness.Config):
 def demand(component: Component, load: Load) -> Demand | Excuse:
     """Time of the one thread of each node, the hottest key on one of them, and memory for the working set.
 
-    Keys spread over the nodes by hash: all but the most popular key evenly, that one onto one node, which is the
-    busiest. Memory short of the working set costs hits (see `sizing.cache`), it does not ask for nodes.
+    By hash all but the most popular key spread evenly over the nodes, that one lies on one node, which is the busiest.
+    By range the busiest node has the most popular range. Memory short of the working set costs hits (see
+    `sizing.cache`), it does not ask for nodes.
 
     Args:
         component: the cache.
@@ -62,22 +69,39 @@ def demand(component: Component, load: Load) -> Demand | Excuse:
     hot = _hot(load, users)
     cold = interval.each(lambda end: max(0.0, end), _minus(busy, hot))
     working = cache.answer(load.visits, load.data, users, spec).working_set_bytes
-    on_busiest = interval.add(hot, interval.times(cold, 1.0 / spec.nodes))
     top = f"{words.ratio(_part(hot, busy))} of the requests"
     needs = (
         Need("threads", busy, "threads", little.product_text(load.visits, busy), (*component.path, "nodes")),
         Need("hottest key", hot, "threads", top, (*component.path, "holds")),
         Need("memory", working, "bytes", "keys present under this TTL x item size", (*component.path, "memory")),
     )
+
+    def nodes_of(factor: float) -> Range:
+        if spec.shard_by == shards.BY_HASH:
+            return little.nodes_beside(interval.times(hot, factor), interval.times(cold, factor), 1.0)
+        return shards.enough(lambda count: interval.times(_on_hottest(load, users, count), factor))
+
+    on_busiest = interval.add(hot, interval.times(cold, 1.0 / spec.nodes))
+    if spec.shard_by == shards.BY_RANGE:
+        on_busiest = _on_hottest(load, users, spec.nodes)
     figures = little.demand_of(
         load,
         needs,
         {"thread": on_busiest, "memory": interval.times(working, 1.0 / (spec.nodes * spec.memory_bytes))},
         spec.nodes,
-        lambda factor: little.nodes_beside(interval.times(hot, factor), interval.times(cold, factor), 1.0),
+        nodes_of,
         tenfold_excuse="its hottest key alone is more than a node serves",
     )
     return _excuse(component, load, figures) if math.isinf(figures.nodes_now.likely) else figures
+
+
+def _on_hottest(load: Load, users: Range, nodes: int) -> Range:
+    """Threads the busiest node needs when keys lie on the nodes by range; what names no data set spreads evenly."""
+    parts = [interval.times(little.busy(v for v in load.visits if v.data not in load.data), 1.0 / nodes)]
+    for name, data in load.data.items():
+        share = shards.shares(nodes, shards.BY_RANGE, cache.keys_of(data, users), data.popularity.exponent)
+        parts.append(interval.times(little.busy(v for v in load.visits if v.data == name), share))
+    return interval.add(*parts)
 
 
 def _hot(load: Load, users: Range) -> Range:
@@ -118,7 +142,8 @@ def _excuse(component: Component, load: Load, figures: Demand) -> Excuse:
 def lower(build: "Builder", component: Component) -> int:
     """Nodes with one thread each. Answers the group's number."""
     spec: Spec = component.spec
-    return build.group(component, spec.nodes, 1, resources=("thread", "slots"))
+    resources = ("thread", "slots", "hottest node")
+    return build.group(component, spec.nodes, 1, resources=resources, is_apart=True)
 
 
 def visit(build: "Builder", component: Component, parts: int, step: Step, inside: Callable[[], None]) -> None:
@@ -128,7 +153,8 @@ def visit(build: "Builder", component: Component, parts: int, step: Step, inside
     build.use_key(component)
 
     def command() -> None:
-        build.work(step, parts, build.timing(step.takes or spec.takes_ns), BY_KEY, spec.latency_ns)
+        choice, keys = (BY_RANGE, build.keys_of(component)) if spec.shard_by == shards.BY_RANGE else (BY_KEY, 0)
+        build.work(step, parts, build.timing(step.takes or spec.takes_ns), choice, spec.latency_ns, keys=keys)
 
     if step.verb == "set":
         build.arrow(component.name, command)

@@ -15,6 +15,10 @@ MISS_GUESS = 0.1
 """How often a miss branch is reached, for the warm start of caches inside it; the warm-up cut hides the error."""
 
 
+ROWS_MAX = 256
+"""Nodes that are counted one by one; a component with more is counted as a whole."""
+
+
 class Label:
     """A place in the program, known once `Builder.place` has been called with it."""
 
@@ -72,12 +76,14 @@ class Builder:
         self.caches: dict[str, int] = {}
         self.logs: dict[str, int] = {}
         self.populations: dict[str, int] = {}
+        self.population_sizes: list[int] = []
         self.key_registers: dict[str, int] = {}  # of the flow under way, when it concerns several data sets
         self.reads: dict[str, float] = {}
         self.writes: dict[str, float] = {}
         self.component_numbers = {name: number for number, name in enumerate(design.components)}
         self.where = Where("", "", Label())
         self.resources: dict[int, tuple[str, ...]] = {}
+        self.node_rows: list[int] = []
         self._pending: list[_Pending] = []
 
     # What kinds declare.
@@ -95,14 +101,34 @@ class Builder:
         contention: float = 0.0,
         is_left: bool = False,
         resources: tuple[str, ...] = ("servers", "slots"),
+        is_apart: bool = False,
     ) -> int:
-        """Declare a component's nodes: `servers` that work and `slots` that are held on each; the group's number."""
+        """Declare a component's nodes: `servers` that work and `slots` that are held on each; the group's number.
+
+        With `is_apart` every node also counts by itself, for keys may make one busier than the others; the third of
+        `resources` names the busiest.
+        """
         number = self.component_numbers[component.name]
         first = len(self.tables.nodes)
+        rows = self._rows_of(number, nodes if is_apart else 0)
         node = Node(number, servers, slots, queue, discipline, contention, int(is_left))
-        self.tables.nodes.extend([node] * nodes)
+        self.tables.nodes.extend(replace(node, row=rows[i]) if rows else node for i in range(nodes))
         self.tables.groups.append(Group(number, first, nodes, balance, self.stream(f"{component.name}/balance")))
         self.resources[number] = resources
+        return len(self.tables.groups) - 1
+
+    def _rows_of(self, component: int, nodes: int) -> range:
+        """Series of their own for a component's nodes; none for one, nor for more than anyone looks at."""
+        first = len(self.design.components) + len(self.node_rows)
+        count = nodes if 1 < nodes <= ROWS_MAX else 0
+        self.node_rows += [component] * count
+        return range(first, first + count)
+
+    def part(self, group: int, first: int, size: int) -> int:
+        """Declare some of a group's nodes, from its node `first` on, as a group of their own: its number."""
+        whole = self.tables.groups[group]
+        assert first + size <= whole.size, "a part lies within its group"
+        self.tables.groups.append(replace(whole, first=whole.first + first, size=size))
         return len(self.tables.groups) - 1
 
     def timing(self, timing: Timing | int) -> int:
@@ -134,8 +160,13 @@ class Builder:
         """The next operation stands at this label."""
         label.pc = len(self.tables.ops)
 
-    def work(self, step: Step, group: int, timing: int, choice: int, latency_ns: int, register: int = -1) -> None:
-        """Occupy a server of the group; then, if the step says so, fail sometimes on its own."""
+    def work(
+        self, step: Step, group: int, timing: int, choice: int, latency_ns: int, register: int = -1, keys: int = 0
+    ) -> None:
+        """Occupy a server of the group; then, if the step says so, fail sometimes on its own.
+
+        `choice` BY_RANGE needs `keys`: how many there are in order.
+        """
         stream = self.stream(f"{self._name(step.path)}/time")
         self.emit(
             p.WORK,
@@ -145,6 +176,7 @@ class Builder:
             choice=choice,
             latency_ns=latency_ns,
             register=register,
+            count=keys,
         )
         self.sometimes_fail(step, step.errors_ratio)
 
@@ -182,11 +214,32 @@ class Builder:
         if latency_ns > 0 and caller is not None and caller.kind.NAME == "service":
             self.emit(p.DELAY, latency_ns=latency_ns)
 
-    def held(self, component: Component, group: int, choice: int, inside: Callable[[int], None]) -> None:
-        """Take a slot of the group, emit what happens meanwhile (told the register), give it back, even on failure."""
+    def held(
+        self,
+        component: Component,
+        group: int | Sequence[int],
+        choice: int,
+        inside: Callable[[int], None],
+        keys: int = 0,
+    ) -> None:
+        """Take a slot of the group, emit what happens meanwhile (told the register), give it back, even on failure.
+
+        Of several groups one is taken at random. `choice` BY_RANGE needs `keys`: how many there are in order.
+        """
         register = self._register()
         outer, pad, after = self.where, Label(), Label()
-        self.emit(p.ACQUIRE, target=group, register=register, choice=choice)
+        groups = [group] if isinstance(group, int) else list(group)
+        taken = Label()
+        for left in range(len(groups), 0, -1):
+            following = Label()
+            if left > 1:
+                stream = self.stream(f"{component.name}/copy")
+                self.emit(p.FLIP, jump=following, chance=1.0 - 1.0 / left, stream=stream)
+            self.emit(p.ACQUIRE, target=groups[left - 1], register=register, choice=choice, count=keys)
+            if left > 1:
+                self.emit(p.JUMP, jump=taken)
+            self.place(following)
+        self.place(taken)
         self.where = replace(outer, error=pad, depth=outer.depth + 1)
         inside(register)
         self.where = outer
@@ -347,9 +400,26 @@ class Builder:
 
     def use_key(self, component: Component) -> None:
         """In a flow that concerns items of several data sets: take up the key of this component's."""
-        register = self.key_registers.get(str(getattr(component.spec, "holds", "")), -1)
+        register = self.key_registers.get(population_of(component), -1)
         if register >= 0:
             self.emit(p.RECALL_KEY, register=register)
+
+    def keys_of(self, component: Component) -> int:
+        """How many keys the component's data set has."""
+        return self.population_sizes[self.populations[population_of(component)]]
+
+    def by_own_key(self, component: Component, body: Emit) -> None:
+        """Emit a body with the key of this component's data set; a task that leads the load of another key keeps that
+        one, so the body gets a task of its own."""
+
+        def keyed() -> None:
+            self.use_key(component)
+            body()
+
+        if self.where.loading >= 0 and population_of(component) in self.key_registers:
+            self.branches([keyed])
+        else:
+            keyed()
 
     def resolved(self) -> tuple[Op, ...]:
         """The operations with labels replaced by their places."""
@@ -357,6 +427,13 @@ class Builder:
 
     def _name(self, path: Path) -> str:
         return "/".join(str(part) for part in path)
+
+
+def population_of(component: Component) -> str:
+    """The data set whose keys say where a visit goes; "" when keys do not matter to the component."""
+    spec = component.spec
+    is_sharded = getattr(spec, "shards", 1) > 1
+    return str(getattr(spec, "holds", "") or (getattr(spec, "shard_key", "") if is_sharded else ""))
 
 
 def _place_of(value: Any) -> Any:

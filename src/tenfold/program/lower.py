@@ -10,7 +10,7 @@ from tenfold.errors import UsageError
 from tenfold.policies.cache import freshness
 from tenfold.program import program as p
 from tenfold.program.arrows import Arrows
-from tenfold.program.build import Builder, Label, Where
+from tenfold.program.build import Builder, Label, Where, population_of
 from tenfold.program.faults import switches_of, timetable, triggers
 from tenfold.program.program import CacheRow, LoadStep, LogRow, Population, Program, Source
 
@@ -74,6 +74,7 @@ def lower(design: Design, scenario: Scenario, load_factor: float = 1.0) -> Progr
         scenario=scenario.name,
         triggers=triggers(design, scenario),
         resources=build.resources,
+        node_rows=tuple(build.node_rows),
     )
 
 
@@ -135,6 +136,7 @@ class _Lowering:
         for name, data in design.requirements.data.items():
             build.populations[name] = len(self.populations)
             self.populations.append(Population(size_of(design, data), data.popularity.exponent))
+            build.population_sizes.append(self.populations[-1].size)
 
     def components(self) -> dict[str, Any]:
         """Every component's nodes; what its kind wants to be handed back."""
@@ -195,6 +197,7 @@ class _Lowering:
                     self.build.reads.get(name, 0.0),
                     self.build.writes.get(name, 0.0),
                     self.build.stream(f"{name}/freshness"),
+                    int(component.spec.shard_by),
                 )
             )
         return tuple(rows)
@@ -299,10 +302,10 @@ class _Steps:
         build.place(after)
 
     def populations(self, steps: tuple[Step, ...]) -> Iterator[str]:
-        """The data sets whose items a list of steps gets from caches or sets there, in the order of the steps."""
+        """The data sets whose keys a list of steps uses in caches and sharded stores, in the order of the steps."""
         for step in steps:
-            if step.verb in ("get", "set"):
-                name = str(getattr(self.design.components[step.target].spec, "holds", ""))
+            if step.target:
+                name = population_of(self.design.components[step.target])
                 if name in self.build.populations:
                     yield name
             yield from self.populations((*(step.steps or ()), *step.on_miss))

@@ -48,6 +48,7 @@ BY_BALANCE = 0  # the group's own rule among the nodes believed alive
 BY_REGISTER = 1  # the node whose slot is in the register
 BY_KEY = 2  # hash of the task's key
 BY_FIRST = 3  # the primary
+BY_RANGE = 4  # the task's key among [count] keys in order: equal ranges of neighbours
 
 # Queue disciplines of slots and balancing rules, in the order of the kinds' choices.
 FIFO, LIFO, DROP_EXPIRED = 0, 1, 2
@@ -105,6 +106,7 @@ class Node:
     discipline: int = FIFO
     contention_factor: float = 0.0
     is_left: int = 0  # callers that give up leave its queue: a pool on their own side, not a queue on the server's
+    row: int = -1  # whose series it counts in; -1: its component's own
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +161,7 @@ class CacheRow:
     read_rate_per_s: float  # lookups per s at load 1, for the warm start
     write_rate_per_s: float = 0.0  # writes that do not follow a miss
     stream: int = -1
+    is_ranged: int = 0  # keys lie on its nodes in equal ranges, not by hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,3 +240,4 @@ class Program:
     scenario: str = ""
     triggers: tuple[tuple[str, int, int], ...] = ()
     resources: Mapping[int, tuple[str, ...]] = field(default_factory=dict)  # component -> names of (servers, slots)
+    node_rows: tuple[int, ...] = ()  # components of the series after those of all components: a node's each
