@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hands import MARGIN_NS, TTL_NS, Hands, leased, rising, times_ms
+from hands import MARGIN_NS, NOON_NS, TTL_NS, Hands, leased, rising, times_ms
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -93,6 +93,17 @@ def test_a_step_of_the_wall_clock_does_not_lengthen_the_lease() -> None:
         ours.next()
 
 
+def test_the_end_is_kept_within_the_millisecond_it_falls_into() -> None:
+    hands = Hands(wall=NOON_NS + 300_000)
+    ours = leased(hands)
+    ours.next()
+    hands.go_on(TTL_NS - MARGIN_NS - 100)
+    ours.next()
+    hands.go_on(100)
+    with pytest.raises(ids.LeaseEnded):
+        ours.next()
+
+
 def test_ids_go_on_when_the_store_is_back() -> None:
     hands = Hands()
     store = Faulty(hands.wall_ns)
@@ -134,6 +145,20 @@ def test_ids_of_a_replaced_worker_rise_even_within_the_millisecond() -> None:
     assert ids.decode(before := ours.next()).worker == 5
     ours._forked()  # as in the child of a fork, at the same moment
     assert ids.decode(after := ours.next()).worker == 0
+    assert after > before
+
+
+def test_a_lower_worker_of_a_fresh_lease_starts_in_a_later_millisecond() -> None:
+    hands = Hands()
+    ours = leased(hands, worker=5)
+    before = ours.next()
+    grant = ours.grant
+    assert grant is not None
+    ours._worker.current = ids.Grant(0, 1, 0, grant.limit_ms, grant.stop_ns)
+    hands.step(-MS)  # the time of the newest id comes again
+    hands.go_on(MS)
+    after = ours.next()
+    assert ids.decode(after).worker == 0
     assert after > before
 
 
