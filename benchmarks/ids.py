@@ -1,8 +1,8 @@
 """Ids: how fast, how unique, and what leases cost: every figure against what is required of it, and peers beside it.
 
-Run it from a checkout: `uv run --group peers python benchmarks/ids.py` (`--json` for machines). Exits 1 when a requirement
-is missed. Times are CPU ns of this process (the least of several rounds, so that other work on the machine counts little);
-counts are of real threads, forks, processes and servers.
+Run it from a checkout: `uv run --group peers python benchmarks/ids.py` (`--json` for machines). Exits 1 when a
+requirement is missed. Times are CPU ns of this process (the least of several rounds, so that other work on the machine
+counts little); counts are of real threads, forks, processes and servers.
 """
 
 import argparse

@@ -35,6 +35,11 @@ def said(child: "subprocess.Popen[str]") -> list[str]:
     return out.split()
 
 
+def test_importing_ids_imports_no_driver_and_nothing_heavy() -> None:
+    loaded = set(said(started("import sys; from tenfold import ids; print(*sys.modules, sep='\\n')")))
+    assert not loaded & {"asyncio", "sqlite3", "redis", "psycopg", "numpy", "yaml", "click", "tenfold.stores"}
+
+
 FORKS = """
 import os, sys, threading
 from tenfold import ids
@@ -211,21 +216,41 @@ print("rising")
 """
 
 
-def test_a_clock_that_is_really_stepped(tmp_path: Path) -> None:
+@pytest.fixture
+def stepped(tmp_path: Path) -> dict[str, str]:
+    """Environment of a process whose wall clock is off by what stands in the file `clock`."""
     found = importlib.util.find_spec("libfaketime")
     folder = Path(found.origin).parent if found and found.origin else tmp_path
     library = next(folder.rglob("libfaketime*.so*"), None)
     if library is None:
         pytest.skip("no libfaketime for this machine, and the machine's own clock is not a test's to set")
-    clock = tmp_path / "clock"
-    clock.write_text("+0")
-    child = started(
-        STEPPED,
-        str(clock),
-        LD_PRELOAD=str(library),
-        FAKETIME_TIMESTAMP_FILE=str(clock),
-        FAKETIME_NO_CACHE="1",
-        FAKETIME_DONT_FAKE_MONOTONIC="1",
-        DONT_FAKE_MONOTONIC="1",
-    )
-    assert said(child) == ["small", "back", "waited", "rising"]
+    (tmp_path / "clock").write_text("+0")
+    monotonic = {"FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1"}
+    clock = {"FAKETIME_TIMESTAMP_FILE": str(tmp_path / "clock"), "FAKETIME_NO_CACHE": "1"}
+    return {"LD_PRELOAD": str(library), **clock, **monotonic}
+
+
+def test_a_clock_that_is_really_stepped(tmp_path: Path, stepped: dict[str, str]) -> None:
+    assert said(started(STEPPED, str(tmp_path / "clock"), **stepped)) == ["small", "back", "waited", "rising"]
+
+
+RUN = """
+import sys
+from tenfold import ids
+with ids.generator(sys.argv[1], worker=3) as ours:
+    try:
+        print(ours.batch(100)[-1])
+    except ids.ClockMovedBackwards as refused:
+        print("refused", round(refused.back_ns / 1e9))
+"""
+
+
+def test_a_second_run_on_a_clock_set_back_by_a_minute_is_refused(tmp_path: Path, stepped: dict[str, str]) -> None:
+    url = f"sqlite:{tmp_path}/workers.db"
+    (first,) = said(started(RUN, url, **stepped))
+    (tmp_path / "clock").write_text("-60s")
+    word, back_s = said(started(RUN, url, **stepped))
+    assert (word, 50 < int(back_s) <= 60) == ("refused", True)
+    (tmp_path / "clock").write_text("+0")
+    (third,) = said(started(RUN, url, **stepped))
+    assert int(third) > int(first)

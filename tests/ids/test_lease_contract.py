@@ -137,8 +137,17 @@ def test_a_lease_somebody_else_has_by_now_is_lost(member: Member) -> None:
 
 def test_a_lease_the_store_never_granted_is_lost(member: Member) -> None:
     with pytest.raises(ids.LeaseLost):
-        member.store.renew(ids.Lease(member.name, 0, 1, 0, 10, TTL_MS))
-    member.store.release(ids.Lease(member.name, 0, 1, 0, 10, TTL_MS), 5)
+        member.store.renew(ids.Lease(member.name, 0, 1, 0, 10, TTL_MS, "here:1"))
+    member.store.release(ids.Lease(member.name, 0, 1, 0, 10, TTL_MS, "here:1"), 5)
+
+
+def test_a_lease_of_the_same_epoch_but_another_holder_is_lost(member: Member) -> None:
+    lease = member.acquire(1)
+    forgotten = replace(lease, holder="here:2")  # leased before the store forgot everything and counted from 1 again
+    with pytest.raises(ids.LeaseLost):
+        member.store.renew(forgotten)
+    member.store.release(forgotten, lease.limit_ms)
+    assert member.store.renew(lease).epoch == 1
 
 
 def test_a_released_node_is_free_at_once_and_its_mark_is_the_last_time_used(member: Member) -> None:
@@ -190,6 +199,18 @@ def test_a_store_s_clock_set_back_keeps_the_marks(tmp_path: Path) -> None:
 
 
 # When the store does not work.
+
+
+def test_a_redis_that_forgot_everything_ends_the_old_leases(redis) -> None:  # type: ignore[no-untyped-def]
+    store = ids.lease_store(redis.url)
+    old = store.acquire(ids.Ask("x", 0, 1, TTL_MS, "here:1"))
+    redis.stop()
+    redis.start()
+    with pytest.raises(ids.LeaseLost):
+        store.renew(old)
+    store.acquire(ids.Ask("x", 0, 1, TTL_MS, "there:2"))
+    with pytest.raises(ids.LeaseLost):
+        store.renew(old)
 
 
 def test_a_redis_that_is_down_is_unavailable_and_comes_back(redis) -> None:  # type: ignore[no-untyped-def]

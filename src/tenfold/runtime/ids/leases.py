@@ -3,6 +3,7 @@
 A *node* is datacenter and worker as one number. For every node the store keeps
 
     epoch        counts its leases; a renewal or release with an older one is refused (fencing)
+    holder       whose lease it is: a store that has forgotten everything counts from 1 again, the holder still differs
     expires_ms   the lease holds until then; 0 after a release
     mark_ms      no id of any lease so far carries a later time (the high-water mark)
 
@@ -41,7 +42,7 @@ class Ask:
     first: int
     count: int
     ttl_ms: int
-    holder: str  # who asks, for people who look into the store: host and pid
+    holder: str  # who asks, different at every asking: host, pid and a random word
 
     @property
     def last(self) -> int:
@@ -59,6 +60,7 @@ class Lease:
     mark_ms: int
     limit_ms: int
     ttl_ms: int
+    holder: str
 
 
 class LeaseStore(Protocol):
@@ -75,7 +77,7 @@ class LeaseStore(Protocol):
         """The same lease for another `ttl_ms` from now, with a later limit; also after it expired, if nobody took it.
 
         Raises:
-            LeaseLost: the epoch is not the node's newest, or the lease was released.
+            LeaseLost: epoch or holder are not the node's, or the lease was released.
         """
 
     def release(self, lease: Lease, mark_ms: int) -> None:

@@ -4,7 +4,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tenfold.errors import UsageError
 from tenfold.runtime.ids.leases import Ask, Lease, LeaseLost, none_left
@@ -17,6 +17,7 @@ class _Row:
     epoch: int
     expires_ms: int
     mark_ms: int
+    holder: str
 
 
 class MemoryLeaseStore:
@@ -36,9 +37,9 @@ class MemoryLeaseStore:
         with self._lock:
             now_ms = self._clock_ns() // _NS_PER_MS
             node = self._free(ask, now_ms)
-            row = self._rows.setdefault((ask.name, node), _Row(0, 0, 0))
-            before_ms, row.epoch = row.mark_ms, row.epoch + 1
-            return _held(row, Lease(ask.name, node, row.epoch, before_ms, 0, ask.ttl_ms), now_ms)
+            row = self._rows.setdefault((ask.name, node), _Row(0, 0, 0, ""))
+            before_ms, row.epoch, row.holder = row.mark_ms, row.epoch + 1, ask.holder
+            return _held(row, Lease(ask.name, node, row.epoch, before_ms, 0, ask.ttl_ms, ask.holder), now_ms)
 
     def _free(self, ask: Ask, now_ms: int) -> int:
         """The node to lease."""
@@ -57,17 +58,24 @@ class MemoryLeaseStore:
         """Lengthen the lease."""
         self._check_owner()
         with self._lock:
-            row = self._rows.get((lease.name, lease.node))
-            if row is None or row.epoch != lease.epoch or not row.expires_ms:
+            row = self._of(lease)
+            if row is None:
                 raise LeaseLost(lease)
             return _held(row, lease, self._clock_ns() // _NS_PER_MS)
+
+    def _of(self, lease: Lease) -> _Row | None:
+        """The lease's row, if it is still in force."""
+        row = self._rows.get((lease.name, lease.node))
+        if row is None or (row.epoch, row.holder) != (lease.epoch, lease.holder) or not row.expires_ms:
+            return None
+        return row
 
     def release(self, lease: Lease, mark_ms: int) -> None:
         """Give the node back."""
         self._check_owner()
         with self._lock:
-            row = self._rows.get((lease.name, lease.node))
-            if row is not None and row.epoch == lease.epoch and row.expires_ms:
+            row = self._of(lease)
+            if row is not None:
                 row.expires_ms, row.mark_ms = 0, mark_ms
 
     def close(self) -> None:
@@ -85,7 +93,7 @@ def _held(row: _Row, lease: Lease, now_ms: int) -> Lease:
     """The lease from now on, and its row."""
     row.expires_ms = now_ms + lease.ttl_ms
     row.mark_ms = max(row.mark_ms, row.expires_ms)
-    return Lease(lease.name, lease.node, lease.epoch, lease.mark_ms, row.mark_ms, lease.ttl_ms)
+    return replace(lease, limit_ms=row.mark_ms)
 
 
 def open_store(url: str, timeout_ns: int) -> MemoryLeaseStore:

@@ -7,6 +7,7 @@ or fails over to a replica without them, can lease a worker a second time while 
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tenfold.errors import UsageError
@@ -68,9 +69,9 @@ _RENEW = (
 local row = redis.call('HGET', KEYS[1], ARGV[1])
 if not row then return false end
 local epoch, expires, mark, holder = read(row)
-if epoch ~= tonumber(ARGV[2]) or expires == 0 then return false end
-local limit = math.max(mark, now + tonumber(ARGV[3]))
-write(ARGV[1], epoch, now + tonumber(ARGV[3]), limit, holder)
+if epoch ~= tonumber(ARGV[2]) or holder ~= ARGV[3] or expires == 0 then return false end
+local limit = math.max(mark, now + tonumber(ARGV[4]))
+write(ARGV[1], epoch, now + tonumber(ARGV[4]), limit, holder)
 return shown(limit)
 """
 )
@@ -81,7 +82,9 @@ _RELEASE = (
 local row = redis.call('HGET', KEYS[1], ARGV[1])
 if not row then return false end
 local epoch, expires, mark, holder = read(row)
-if epoch == tonumber(ARGV[2]) and expires > 0 then write(ARGV[1], epoch, 0, tonumber(ARGV[3]), holder) end
+if epoch == tonumber(ARGV[2]) and holder == ARGV[3] and expires > 0 then
+    write(ARGV[1], epoch, 0, tonumber(ARGV[4]), holder)
+end
 return false
 """
 )
@@ -105,18 +108,18 @@ class RedisLeaseStore:
         if node < 0:
             raise none_left(ask, rest[0])
         epoch, mark_ms, limit_ms = rest
-        return Lease(ask.name, node, epoch, mark_ms, limit_ms, ask.ttl_ms)
+        return Lease(ask.name, node, epoch, mark_ms, limit_ms, ask.ttl_ms, ask.holder)
 
     def renew(self, lease: Lease) -> Lease:
         """Lengthen the lease."""
-        limit_ms = self._run(_RENEW, lease.name, lease.node, lease.epoch, lease.ttl_ms)
+        limit_ms = self._run(_RENEW, lease.name, lease.node, lease.epoch, lease.holder, lease.ttl_ms)
         if limit_ms is None:
             raise LeaseLost(lease)
-        return Lease(lease.name, lease.node, lease.epoch, lease.mark_ms, int(limit_ms), lease.ttl_ms)
+        return replace(lease, limit_ms=int(limit_ms))
 
     def release(self, lease: Lease, mark_ms: int) -> None:
         """Give the node back."""
-        self._run(_RELEASE, lease.name, lease.node, lease.epoch, mark_ms)
+        self._run(_RELEASE, lease.name, lease.node, lease.epoch, lease.holder, mark_ms)
 
     def close(self) -> None:
         """Nothing stays open."""

@@ -4,6 +4,7 @@ Whoever calls these functions holds a lock on the table, so that reading and wri
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from tenfold.runtime.ids.leases import Ask, Lease, LeaseLost, none_left
@@ -45,12 +46,12 @@ ON CONFLICT (name, node) DO UPDATE SET
 _RENEW = """
 UPDATE tenfold_worker_ids SET
     expires_ms = :expires, mark_ms = CASE WHEN mark_ms > :expires THEN mark_ms ELSE :expires END
-WHERE name = :name AND node = :node AND epoch = :epoch AND expires_ms > 0
+WHERE name = :name AND node = :node AND epoch = :epoch AND holder = :holder AND expires_ms > 0
 RETURNING mark_ms"""
 
 _RELEASE = """
 UPDATE tenfold_worker_ids SET expires_ms = 0, mark_ms = :mark
-WHERE name = :name AND node = :node AND epoch = :epoch AND expires_ms > 0
+WHERE name = :name AND node = :node AND epoch = :epoch AND holder = :holder AND expires_ms > 0
 RETURNING node"""
 
 Row = tuple[Any, ...] | None
@@ -62,7 +63,7 @@ def acquire(run: Run, ask: Ask, now_ms: int) -> Lease:
     """Lease a free node: see `LeaseStore.acquire`."""
     node, epoch, before_ms = _chosen(run, ask, now_ms)
     expires_ms = now_ms + ask.ttl_ms
-    lease = Lease(ask.name, node, epoch + 1, before_ms, max(before_ms, expires_ms), ask.ttl_ms)
+    lease = Lease(ask.name, node, epoch + 1, before_ms, max(before_ms, expires_ms), ask.ttl_ms, ask.holder)
     row = {"name": ask.name, "node": node, "epoch": lease.epoch, "expires": expires_ms, "mark": lease.limit_ms}
     run(_WRITE, {**row, "holder": ask.holder})
     return lease
@@ -89,7 +90,7 @@ def renew(run: Run, lease: Lease, now_ms: int) -> Lease:
     mark = run(_RENEW, {**_key(lease), "expires": now_ms + lease.ttl_ms})
     if mark is None:
         raise LeaseLost(lease)
-    return Lease(lease.name, lease.node, lease.epoch, lease.mark_ms, mark[0], lease.ttl_ms)
+    return replace(lease, limit_ms=mark[0])
 
 
 def release(run: Run, lease: Lease, mark_ms: int) -> None:
@@ -98,4 +99,4 @@ def release(run: Run, lease: Lease, mark_ms: int) -> None:
 
 
 def _key(lease: Lease) -> dict[str, Any]:
-    return {"name": lease.name, "node": lease.node, "epoch": lease.epoch}
+    return {"name": lease.name, "node": lease.node, "epoch": lease.epoch, "holder": lease.holder}
