@@ -23,7 +23,7 @@ finally:
     sys.path.pop(0)
 
 PAGES = pages()
-CHEAP = ("size", "explain", "schema", "version", "new")
+CHEAP = ("size", "explain", "schema", "version", "new", "id")
 PLANNED = ("review",)
 SECTIONS = ("requirements:", "components:", "flows:", "policies:", "slo:", "scenarios:")
 SHELL = (";", ">", "|", "2>", "&&")

@@ -226,9 +226,19 @@ def test_a9_nothing_on_the_way_of_a_call_can_read_a_wall_clock():
         for path in (package / folder).rglob("*.py"):
             if path.name == "retry_after.py":  # a header that may hold a date, made a duration when it is read
                 continue
+            if path.is_relative_to(package / "runtime" / "ids"):
+                continue  # ids carry the wall clock's time; the next test: no call passes through them
             text = path.read_text()
             assert "datetime" not in text, path
             assert set(re.findall(r"\btime\.\w+", text)) <= {"time.monotonic_ns", "time.sleep"}, path
+
+
+def test_a9_ids_which_carry_the_time_are_not_on_the_way_of_a_call():
+    package = pathlib.Path(tenfold.__file__).parent
+    for folder in ("policies", "runtime"):
+        for path in (package / folder).rglob("*.py"):
+            if not path.is_relative_to(package / "runtime" / "ids"):
+                assert not re.search(r"runtime(\.| import )ids", path.read_text()), path
 
 
 def decisions():

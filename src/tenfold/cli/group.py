@@ -16,6 +16,7 @@ VERBS = {
     "new": "Write a small commented design file to start from.",
     "explain": "Every default in force for a design, with its source.",
     "schema": "Write the JSON Schema of design files, for editors.",
+    "id": "Make unique ids, or say what one contains.",
     "version": "Print the version.",
 }
 
