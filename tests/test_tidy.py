@@ -17,7 +17,8 @@ from tenfold.cli.group import VERBS
 from tenfold.kinds import KINDS
 from tenfold.policies import call
 from tenfold.policies.call import CALL_POLICIES
-from tenfold.stores import STORES
+from tenfold.stores import STORES, leases
+from tenfold.stores.leases import LEASE_STORES
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ROOT / "src"
@@ -169,8 +170,13 @@ def test_every_call_policy_is_in_its_table() -> None:
     assert modules_of(call) - shared == {policy.NAME for policy in CALL_POLICIES}
 
 
+def test_every_lease_store_is_in_its_table() -> None:
+    named = {where.rpartition(".")[2] for where in LEASE_STORES.values()}
+    assert modules_of(leases) - {"sql"} == named  # what SQLite and PostgreSQL share
+
+
 def test_every_store_is_in_its_table_and_where_that_says() -> None:
-    assert modules_of(stores) == set(STORES)
+    assert modules_of(stores) - {"leases"} == set(STORES)  # families of stores have tables of their own
     assert all(callable(pkgutil.resolve_name(place)) for place in STORES.values())
 
 

@@ -9,9 +9,12 @@ class IdRefused(CallRejected):
 
     def __init__(self, message: str, remedy: str, retry_after_ns: int) -> None:
         super().__init__("ids", message, max(0, retry_after_ns))
-        self.args = (f"{message}; {remedy}",)
+        self.args = ("ids", message, max(0, retry_after_ns))  # what a CallRejected is read from
         self.message = message
         self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.message}; {self.remedy}"
 
 
 class ClockMovedBackwards(IdRefused):
