@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 
 import tenfold
-from tenfold import api, kinds, systems
+from tenfold import api, kinds, stores, systems
 from tenfold.cli.group import VERBS
 from tenfold.kinds import KINDS
 from tenfold.policies import call
 from tenfold.policies.call import CALL_POLICIES
+from tenfold.stores import STORES
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ROOT / "src"
@@ -168,6 +169,11 @@ def test_every_call_policy_is_in_its_table() -> None:
     assert modules_of(call) - shared == {policy.NAME for policy in CALL_POLICIES}
 
 
+def test_every_store_is_in_its_table_and_where_that_says() -> None:
+    assert modules_of(stores) == set(STORES)
+    assert all(callable(pkgutil.resolve_name(place)) for place in STORES.values())
+
+
 def test_every_verb_of_the_command_line_is_registered() -> None:
     from tenfold import cli
 
@@ -212,7 +218,7 @@ def test_the_floors_hold() -> None:
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
 
 
-HEAVY = {"numpy", "numba", "llvmlite", "yaml", "click", "asyncio"}
+HEAVY = {"numpy", "numba", "llvmlite", "yaml", "click", "asyncio", "redis"}
 
 
 @pytest.mark.parametrize(
@@ -224,6 +230,10 @@ HEAVY = {"numpy", "numba", "llvmlite", "yaml", "click", "asyncio"}
         ("tenfold.policies.cache.freshness", set()),
         ("tenfold.runtime", set()),
         ("tenfold.runtime.pipeline", {"asyncio"}),
+        ("tenfold.runtime.cache.bounded", set()),
+        ("tenfold.stores", set()),
+        ("tenfold.stores.memory", set()),
+        ("tenfold.stores.redis", {"asyncio"}),
         ("tenfold.design.schema", set()),
         ("tenfold.sizing", set()),
         ("tenfold.kinds", set()),

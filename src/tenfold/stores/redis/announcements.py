@@ -90,7 +90,7 @@ class Subscription:
             with TimeLimit(self._limit_ns):
                 await self._is_on.wait()
         except TimeoutError:
-            lost()
+            _call(lost)
         except asyncio.CancelledError:
             await self.remove(told, lost)
             raise
@@ -105,7 +105,7 @@ class Subscription:
     async def close(self) -> None:
         """End, with nobody listening any more."""
         self._listeners.clear()
-        self._is_on.clear()
+        self._is_on = asyncio.Event()  # another: it belongs to the loop it was waited for in
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
@@ -163,9 +163,19 @@ class Subscription:
         elif message[0] != self._sender:
             for told, _ in tuple(self._listeners):
                 for key in message[2]:
-                    told(key, message[1])
+                    _call(told, key, message[1])
 
     def _say_lost(self) -> None:
         """Tell the listeners that they may have missed something."""
         for _, lost in tuple(self._listeners):
-            lost()
+            _call(lost)
+
+
+def _call(listener: Callable[..., None], *arguments: Any) -> None:
+    """Call a listener; its own mistakes are the loop's to report, and no reason to connect again."""
+    try:
+        listener(*arguments)
+    except Exception as error:
+        asyncio.get_running_loop().call_exception_handler(
+            {"message": "a listener of the store in Redis raised", "exception": error}
+        )

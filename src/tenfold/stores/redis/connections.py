@@ -62,13 +62,12 @@ def _ours(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _own() -> dict[str, Any]:
-    """What the store needs to be so: bytes, one protocol, and no limits or second tries but its own."""
+    """What the store needs to be so: one protocol, and no limits or second tries but its own."""
     from redis.asyncio.retry import Retry
     from redis.backoff import NoBackoff
 
     return {
         "protocol": 2,
-        "decode_responses": False,
         "socket_timeout": None,
         "socket_connect_timeout": None,
         "retry": Retry(NoBackoff(), 0),

@@ -119,7 +119,7 @@ class RedisStore:
         self._is_closed = False
         if self._watch is None:
             self._watch = asyncio.create_task(self._keep_time(), name="tenfold redis clock")
-        for _ in range(CLOCK_FIRST):
+        for _ in range(max(CLOCK_FIRST, len(self._lanes))):  # each connection is asked in turn, and so connected
             await self._measure()
 
     async def close(self) -> None:
