@@ -99,8 +99,10 @@ class Scene:
         self.source = Source(takes_s)
 
     def cache(self, store: Any = None, **settings: Any) -> Cache:
-        settings = {"ttl": "10 s"} | settings
-        return Cache(store or self.store, clock_ns=self.world.clock_ns, draw=self.world.draw, **settings)
+        settings = settings if "config" in settings else {"ttl": "10 s"} | settings
+        return Cache(
+            self.store if store is None else store, clock_ns=self.world.clock_ns, draw=self.world.draw, **settings
+        )
 
     def run(self, main: Coroutine[Any, Any, Any]) -> Any:
         """Run it, and see that it left nothing: no task, no timer."""

@@ -32,6 +32,7 @@ class Changes:
         self._config = config
         self._draw = draw
         self._repair: asyncio.Task[None] | None = None
+        parts.outage.in_debt = self._in_debt
 
     async def put(self, values: Mapping[str, Any], tags: Sequence[str]) -> None:
         """Write values; loads of these keys that are in flight are not stored."""
@@ -97,20 +98,26 @@ class Changes:
     def _owe(self, keys: Sequence[str], error: StoreUnavailable) -> None:
         """The store is down: remember, and tell it when it is back."""
         self._parts.outage.owe(tuple(keys), error)
+
+    def _in_debt(self) -> None:
         if self._repair is None or self._repair.done():
             self._repair = asyncio.get_running_loop().create_task(self._tell_store())
 
     async def _tell_store(self) -> None:
         """Try until nothing is owed."""
-        owed = self._parts.outage.owed
-        while owed:
+        outage, store = self._parts.outage, self._parts.store
+        while outage.owed or outage.leases:
             await asyncio.sleep(REPAIR_S)
-            keys = list(owed)
+            keys = list(outage.owed)
             try:
                 await self._invalidate(keys)
+                outage.owed.difference_update(keys)
+                freed = await outage.free_leases()
+                for key in freed:
+                    self._parts.flights.told(key)
+                await store.announce(freed, is_change=False)
             except StoreUnavailable:
                 continue
-            owed.difference_update(keys)
 
     async def close(self) -> None:
         """Stop trying."""

@@ -17,5 +17,5 @@ class Counts:
     failures: int = 0  # loads that raised or took too long
     dropped: int = 0  # loads that were not stored: something newer was there
     unstored: int = 0  # loads that could not be stored: the store was down
-    bypassed: int = 0  # callers served without the store
+    bypassed: int = 0  # looks for a key that the store could not answer
     undecodable: int = 0  # stored values that could not be read: they were loaded again

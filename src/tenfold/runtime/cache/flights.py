@@ -28,7 +28,7 @@ from tenfold.runtime.cache.flight import Flight
 from tenfold.runtime.cache.loads import Lease, Loads
 from tenfold.runtime.cache.local import LocalLayer
 from tenfold.runtime.cache.outage import Outage
-from tenfold.runtime.cache.payload import NO_TAGS
+from tenfold.runtime.cache.payload import NO_TAGS, Versions
 from tenfold.runtime.cache.store import Store, StoreUnavailable
 from tenfold.runtime.cache.views import NOTHING, Ask, BulkLoader, View, Views
 
@@ -155,7 +155,7 @@ class Flights:
     def without_store(self, flight: Flight, error: StoreUnavailable) -> Any:
         """The first look when the store is down."""
         callers = 1 + flight.waiting
-        self._counts.bypassed += callers
+        self._counts.bypassed += 1
         try:
             value = self._outage.instead(flight.ask, error)
         except Exception as refusal:
@@ -267,7 +267,7 @@ class Flights:
             found = await self._lease_or_value(flight, view)
         except StoreUnavailable as error:
             flight.is_asking = False
-            self._counts.bypassed += flight.waiting
+            self._counts.bypassed += 1
             value = self._outage.instead(flight.ask, error)
             if value is not NOTHING:
                 return value
@@ -373,15 +373,22 @@ class Flights:
 
     async def _take_lease(self, ask: Ask, view: View) -> Lease | View:
         """The lease of a load the policy has granted, or what stands there since somebody was faster."""
-        record = view.record
         from_ns = self._store.now_ns()
-        if ask.config.lock:
+        if not ask.config.lock:
+            return Lease(ask, view.record, view.token, view.value, from_ns, await self._versions(ask, view))
+        try:
             is_swapped, record = await records.swap(self._store, ask.config, ask.key, view.record, view.entry)
             if not is_swapped:
                 return await self._views.of(ask, record, view.known, view.noted)
             self._outage.owed.discard(ask.key)
-        versions = await tagging.versions_now(self._store, ask.config, ask.tags, view.known) if ask.tags else NO_TAGS
-        return Lease(ask, record, view.token, view.value, from_ns, versions)
+            return Lease(ask, record, view.token, view.value, from_ns, await self._versions(ask, view))
+        except StoreUnavailable:  # it may have been granted all the same
+            self._outage.owe_lease(ask.key, ask.config, view.entry)
+            raise
+
+    async def _versions(self, ask: Ask, view: View) -> Versions:
+        """The versions of the tags to load under."""
+        return await tagging.versions_now(self._store, ask.config, ask.tags, view.known) if ask.tags else NO_TAGS
 
     async def _refresh(self, ask: Ask, view: View) -> None:
         """Load for nobody in particular."""

@@ -14,6 +14,7 @@ from tenfold.runtime.cache.bounded import BoundedMap
 from tenfold.runtime.cache.counts import Counts
 from tenfold.runtime.cache.errors import LoadBackedOff, LoadCancelled
 from tenfold.runtime.cache.local import LocalLayer
+from tenfold.runtime.cache.outage import Outage
 from tenfold.runtime.cache.payload import Undecodable, Versions
 from tenfold.runtime.cache.settings import Limits
 from tenfold.runtime.cache.store import Record, Store, StoreUnavailable
@@ -44,6 +45,7 @@ class Loads:
         store: where loaded values go.
         payloads: makes them into what the store holds.
         local: where copies go.
+        outage: remembers what a store that is down could not be told.
         counts: where loads are counted.
         limits: of time and number.
         clock_ns, draw: the process's clock, and dice.
@@ -54,6 +56,7 @@ class Loads:
         store: Store,
         payloads: Payloads,
         local: LocalLayer | None,
+        outage: Outage,
         counts: Counts,
         limits: Limits,
         clock_ns: Callable[[], int],
@@ -62,6 +65,7 @@ class Loads:
         self._store = store
         self._payloads = payloads
         self._local = local
+        self._outage = outage
         self._counts = counts
         self._hard_ns = limits.hard_timeout_ns
         self._turns = Pipeline([bulkhead.Config(limits.loads_in_flight, QUEUE)], clock_ns=clock_ns)
@@ -166,6 +170,7 @@ class Loads:
         except StoreUnavailable:
             self._counts.unstored += 1
             self.keep_here(ask, value, noted)
+            self._owe(lease)
             return False
         if not changed.is_made or changed.record is None:
             self._counts.dropped += 1
@@ -227,11 +232,17 @@ class Loads:
             return NOTHING
 
     async def _tell_store(self, lease: Lease, alter: records.Alter) -> records.Change:
-        """Change the record of a load that has ended badly; a store that is down lets the lease lapse."""
+        """Change the record of a load that has ended badly; a store that is down is told later."""
         try:
             return await self._change(lease, alter, records.KEPT)
         except StoreUnavailable:
+            self._owe(lease)
             return records.Change(False, None)
+
+    def _owe(self, lease: Lease) -> None:
+        """The store could not be told that the load has ended."""
+        if lease.ask.config.lock and lease.record is not None:
+            self._outage.owe_lease(lease.ask.key, lease.ask.config, lease.record.entry)
 
     async def _change(self, lease: Lease, alter: records.Alter, payload: Any) -> records.Change:
         """Change the record the load began with, or what stands there now."""

@@ -35,12 +35,14 @@ def keep_ns(config: Config, entry: Entry, now_ns: int) -> int:
     """How long the store has to keep a record.
 
     As long as the value may be served. A lease or a back-off, and the trace of an invalidation, stay one lease longer
-    than they hold: a load that takes longer still finds its token unknown then, and is dropped.
+    than they hold: a load that takes longer still finds its token unknown then, and is dropped. So does a value without
+    lock: the loads of its expiry know it by its token.
     """
     held_ns = entry.blocked_until_ns - now_ns if entry.blocked_until_ns > now_ns else 0
     kept_ns = held_ns + config.lease_ns if held_ns or entry.flags == 0 else 0
     if entry.flags & VALUE:
-        old_ns = max(config.stale_while_revalidate_ns, config.fail_safe_ns)
+        known_ns = 0 if config.lock else config.lease_ns
+        old_ns = max(config.stale_while_revalidate_ns, config.fail_safe_ns, known_ns)
         return max(1, kept_ns, entry.fresh_until_ns + old_ns - now_ns)
     return max(1, kept_ns, entry.fresh_until_ns - now_ns)
 
@@ -74,7 +76,7 @@ async def change(
         store: where it is.
         config: says how long it is kept.
         key: its key.
-        seen: what is thought to stand there; a guess costs one more round trip.
+        seen: what is thought to stand there. A guess costs one more round trip, and must not make `alter` say no.
         alter: called for what stands there in the end, once for every time somebody was faster.
         payload: what stands behind the entry afterwards.
         born_token: of the entry, should there still be no record.
