@@ -231,6 +231,7 @@ HEAVY = {"numpy", "numba", "llvmlite", "yaml", "click", "asyncio", "redis"}
         ("tenfold.runtime", set()),
         ("tenfold.runtime.pipeline", {"asyncio"}),
         ("tenfold.runtime.cache.bounded", set()),
+        ("tenfold.cache", {"asyncio"}),
         ("tenfold.stores", set()),
         ("tenfold.stores.memory", set()),
         ("tenfold.stores.redis", {"asyncio"}),

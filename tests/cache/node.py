@@ -1,7 +1,8 @@
-"""A process of its own that uses a cache over Redis: `python node.py '{"url": ..., ...}'`; prints one line of JSON.
+"""A process of its own that uses a cache over Redis: `python node.py '{"url": ..., ...}'`.
 
-Callers start at one moment of the machine's monotonic clock, once per moment given. Each call of the loader is a line
-in a file that all nodes append to: when, and by whom.
+It says `ready`, is told a moment of the machine's monotonic clock, lets its callers come so many seconds after that,
+and answers with one line of JSON. Each call of the loader is a line in a file that all nodes append to: when, and by
+whom.
 """
 
 import asyncio
@@ -21,7 +22,7 @@ class Orders:
 
     url: str
     calls: str  # path of the file with the loader's calls
-    starts_s: tuple[float, ...]  # when its callers come
+    after_s: tuple[float, ...]  # when its callers come
     callers: int = 1
     load_s: float = 0.05
     settings: dict[str, Any] = field(default_factory=dict)
@@ -29,7 +30,10 @@ class Orders:
     def started(self) -> "subprocess.Popen[str]":
         """A node at work."""
         command = [sys.executable, __file__, json.dumps(asdict(self))]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=dict(os.environ))
+        node = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=dict(os.environ))
+        assert node.stdout is not None
+        assert node.stdout.readline() == "ready\n"
+        return node
 
     def loads(self) -> list[tuple[float, int]]:
         """When the loader was called, and in which process."""
@@ -54,8 +58,11 @@ async def main(orders: Orders) -> None:
 
     rounds = []
     async with Cache(RedisStore(orders.url), **orders.settings) as cache:
-        for start_s in orders.starts_s:
-            await asyncio.sleep(start_s - time.monotonic())
+        await cache.get("other", lambda _: asyncio.sleep(0, "value"))  # connected, and the script is known
+        print("ready", flush=True)  # noqa: T201 - to who started it
+        start_s = float(await asyncio.to_thread(sys.stdin.readline))
+        for after_s in orders.after_s:
+            await asyncio.sleep(start_s + after_s - time.monotonic())
             found = await asyncio.gather(*(caller(cache) for _ in range(orders.callers)), return_exceptions=True)
             waits = sorted(wait for wait in found if isinstance(wait, float))
             rounds.append(

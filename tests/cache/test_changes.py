@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from scene import MS, Scene, answers, crowd, in_scene, tally
 
+from tenfold import UsageError
 from tenfold.cache import ABSENT, Cache
 
 
@@ -197,9 +198,14 @@ async def test_caches_of_different_names_share_a_store_and_nothing_else(s: Scene
     assert repr(items).startswith("Cache(")
 
 
-def test_a_setting_that_cannot_be_read_is_refused_with_its_remedy() -> None:
-    from tenfold import UsageError
+@in_scene()
+async def test_a_tag_that_is_no_list_is_refused(s: Scene) -> None:
+    async with s.cache() as cache:
+        with pytest.raises(UsageError, match="tags are a list"):
+            await cache.get("k", s.source.load, tags="users")
 
+
+def test_a_setting_that_cannot_be_read_is_refused_with_its_remedy() -> None:
     with pytest.raises(UsageError, match="ttl of cache"):
         Cache(Scene().memory, ttl="5m")
     with pytest.raises(UsageError, match="has no key"):

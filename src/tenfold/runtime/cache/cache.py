@@ -118,7 +118,7 @@ class Cache:
             place.hits += 1
             self.counts.hits += 1
             return cast(T, place.value)
-        return cast(T, await self._far(key, loader, tuple(tags), self.config, place))
+        return cast(T, await self._far(key, loader, _named(tags), self.config, place))
 
     async def _far(
         self, key: str, loader: Loader[Any], tags: tuple[str, ...], config: Config, place: Place | None
@@ -163,7 +163,7 @@ class Cache:
         Raises:
             Exception: as `get`, the first error; what else was missing is loaded and stored all the same.
         """
-        single = _single(loader, bulk)
+        single, named = _single(loader, bulk), _named(tags)
         if self._life.loop is not asyncio.get_running_loop():
             await self._life.begin()
         found, asks, now_ns = {}, [], self._clock_ns()
@@ -174,7 +174,7 @@ class Cache:
                 found[key] = place.value
             else:
                 self._parts.hot.add(key)
-                asks.append(Ask(key, single, tuple(tags), self.config))
+                asks.append(Ask(key, single, named, self.config))
         self.counts.hits += len(found)
         if asks:
             found |= await self._parts.many.get(asks, bulk)
@@ -188,8 +188,9 @@ class Cache:
 
     async def set_many(self, values: Mapping[str, Any], *, tags: Sequence[str] = ()) -> None:
         """Write many values."""
+        named = _named(tags)
         await self._life.begin()
-        await self._changes.put(values, tags)
+        await self._changes.put(values, named)
 
     async def invalidate(self, *keys: str) -> None:
         """These values are no longer true. Loads in flight keep their callers, and are not stored.
@@ -231,11 +232,11 @@ class Cache:
         Returns:
             What was done. A key that could not be loaded is counted, and no reason to end.
         """
-        single = _single(loader, bulk)
+        single, named = _single(loader, bulk), _named(tags)
         await self._life.begin()
         parts = self._parts
         pace = Pace.of(_rate_of(rate), batch, bulk, progress)
-        asks = (Ask(key, single, tuple(tags), self.config) for at, key in enumerate(keys) if at >= resume)
+        asks = (Ask(key, single, named, self.config) for at, key in enumerate(keys) if at >= resume)
         return await Warming(parts.store, parts.views, parts.loads, pace, resume).run(asks)
 
     # Functions.
@@ -250,7 +251,7 @@ class Cache:
             tags: of every answer.
             settings: of freshness, where they differ from the cache's.
         """
-        config = overridden(self.config, settings) if settings else self.config
+        config, named = overridden(self.config, settings) if settings else self.config, _named(tags)
 
         async def get(name: str, loader: Loader[Any]) -> Any:
             place = self._near(name)
@@ -258,7 +259,7 @@ class Cache:
                 place.hits += 1
                 self.counts.hits += 1
                 return place.value
-            return await self._far(name, loader, tuple(tags), config, place)
+            return await self._far(name, loader, named, config, place)
 
         return lambda fn: Memoized(fn, key, get, self.invalidate)
 
@@ -310,6 +311,13 @@ class Cache:
 def _nowhere(key: str) -> Place | None:
     """The local layer of a cache that has none."""
     return None
+
+
+def _named(tags: Sequence[str]) -> tuple[str, ...]:
+    """Tags as they are kept; a single string is a mistake that would go unnoticed."""
+    if isinstance(tags, str):
+        raise UsageError(f"tags are a list, not {tags!r}", f"write tags=[{tags!r}]")
+    return tuple(tags)
 
 
 def _single(loader: Loader[Any] | None, bulk: BulkLoader | None) -> Loader[Any]:

@@ -5,7 +5,6 @@ high by at most what it took over. Every key with more than 1/counters of all us
 El Abbadi, "Efficient Computation of Frequent and Top-k Elements in Data Streams", ICDT 2005).
 """
 
-from collections.abc import Callable
 from heapq import heappop, heappush
 from typing import NamedTuple
 
@@ -23,12 +22,10 @@ class HotKeys:
 
     Args:
         counters: how many keys are counted at a time.
-        gather: called before an answer: adds what was counted elsewhere.
     """
 
-    def __init__(self, counters: int = 128, gather: Callable[[], None] | None = None) -> None:
+    def __init__(self, counters: int = 128) -> None:
         self._counters = counters
-        self._gather = gather
         self._uses: dict[str, int] = {}
         self._surplus: dict[str, int] = {}
         self._heap: list[tuple[int, str]] = []  # counts as they were once: never above those of today
@@ -61,15 +58,5 @@ class HotKeys:
 
     def top(self, count: int = 10) -> list[HotKey]:
         """The keys used most, the hottest first."""
-        if self._gather is not None:
-            self._gather()
         found = sorted(self._uses.items(), key=lambda item: (-item[1], item[0]))[:count]
         return [HotKey(key, uses, self._surplus[key]) for key, uses in found]
-
-    def clear(self) -> None:
-        """Start again: what was hot long ago makes room."""
-        if self._gather is not None:
-            self._gather()
-        self._uses.clear()
-        self._surplus.clear()
-        self._heap.clear()

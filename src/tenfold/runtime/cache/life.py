@@ -63,8 +63,8 @@ class Life:
         try:
             with contextlib.suppress(StoreUnavailable):
                 await store.open()
-            _USERS[store.store] = _USERS.get(store.store, 0) + 1
             self._end_listening = await store.listen(self._told, self._lost)
+            _USERS[store.store] = _USERS.get(store.store, 0) + 1
             self.loop = asyncio.get_running_loop()
         finally:
             self._opening = None

@@ -7,7 +7,6 @@ from typing import Any
 
 from tenfold.policies.cache import freshness
 from tenfold.policies.cache.freshness import FAIL, STORED, Entry
-from tenfold.policies.call import bulkhead
 from tenfold.runtime.cache import records
 from tenfold.runtime.cache.absent import ABSENT
 from tenfold.runtime.cache.bounded import BoundedMap
@@ -18,11 +17,10 @@ from tenfold.runtime.cache.outage import Outage
 from tenfold.runtime.cache.payload import Undecodable, Versions
 from tenfold.runtime.cache.settings import Limits
 from tenfold.runtime.cache.store import Record, Store, StoreUnavailable
+from tenfold.runtime.cache.turns import Turns
 from tenfold.runtime.cache.views import NOTHING, Ask, BulkLoader, Payloads
-from tenfold.runtime.pipeline import Pipeline
 from tenfold.runtime.time_limit import TimeLimit
 
-QUEUE = 10**9  # as many as there are flights may wait for their turn
 REMEMBERED = 256  # errors, and keys in back-off while the store is down
 
 
@@ -48,7 +46,7 @@ class Loads:
         outage: remembers what a store that is down could not be told.
         counts: where loads are counted.
         limits: of time and number.
-        clock_ns, draw: the process's clock, and dice.
+        draw: dice.
     """
 
     def __init__(
@@ -59,7 +57,6 @@ class Loads:
         outage: Outage,
         counts: Counts,
         limits: Limits,
-        clock_ns: Callable[[], int],
         draw: Callable[[], float],
     ) -> None:
         self._store = store
@@ -68,7 +65,7 @@ class Loads:
         self._outage = outage
         self._counts = counts
         self._hard_ns = limits.hard_timeout_ns
-        self._turns = Pipeline([bulkhead.Config(limits.loads_in_flight, QUEUE)], clock_ns=clock_ns)
+        self._turns = Turns(limits.loads_in_flight)
         self._draw = draw
         self._errors = BoundedMap(REMEMBERED)
         self._failed_alone = BoundedMap(REMEMBERED)
@@ -76,8 +73,7 @@ class Loads:
     @property
     def in_flight(self) -> int:
         """Loaders that run now."""
-        count: int = self._turns.state("bulkhead").in_flight_count
-        return count
+        return self._turns.in_flight
 
     async def call(self, loader: Callable[[Any], Any], wanted: Any, count: int = 1) -> Any:
         """Call a loader when its turn comes, within the hard limit of time.
@@ -95,9 +91,11 @@ class Loads:
         self._counts.loads += count
         try:
             if not self._hard_ns:
-                return await self._turns.call(lambda _: loader(wanted), idempotent=False)
+                async with self._turns:
+                    return await loader(wanted)
             with TimeLimit(self._hard_ns):
-                return await self._turns.call(lambda _: loader(wanted), idempotent=False)
+                async with self._turns:
+                    return await loader(wanted)
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is None or task.cancelling():

@@ -47,6 +47,6 @@ def assemble(
     payloads = BytesPayloads(serializer or MsgspecSerializer()) if store.holds_bytes else ObjectPayloads()
     outage = Outage(store, layer, limits, draw)
     views = Views(store, payloads, layer, counts, draw, outage.owed)
-    loads = Loads(store, payloads, layer, outage, counts, limits, clock_ns, draw)
+    loads = Loads(store, payloads, layer, outage, counts, limits, draw)
     flights = Flights(store, views, loads, outage, layer, counts, limits.soft_timeout_ns)
     return Parts(store, payloads, layer, counts, hot, outage, views, loads, flights, Many(flights, views))
