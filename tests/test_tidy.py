@@ -238,6 +238,7 @@ HEAVY = {"numpy", "numba", "llvmlite", "yaml", "click", "asyncio", "redis"}
         ("tenfold.runtime.headers", set()),
         ("tenfold.runtime.pipeline", {"asyncio"}),
         ("tenfold.runtime.cache.bounded", set()),
+        ("tenfold.cache", {"asyncio"}),
         ("tenfold.stores", set()),
         ("tenfold.stores.memory", set()),
         ("tenfold.stores.redis", {"asyncio"}),

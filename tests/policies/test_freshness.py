@@ -271,3 +271,42 @@ def hot_key(config, seconds):
         if now_ns < seconds * SECOND:
             heapq.heappush(events, (now_ns + int(dice.expovariate(94) * SECOND), 0, 0))
     return count
+
+
+def test_cancelled_load_frees_its_lease_at_once_and_only_its_own():
+    key = Key(lock=True)
+    key.lookup()
+    given_up = key.token
+    assert freshness.give_up(key.entry, given_up) == STORED
+    assert key.lookup() == LOAD
+    assert freshness.give_up(key.entry, given_up) == DROPPED
+    assert key.lookup() == WAIT
+
+
+def test_cancelled_load_does_not_end_the_back_off_of_a_failed_one():
+    key = Key(lock=True, load_backoff_ns=SECOND)
+    key.lookup()
+    key.fail(key.token)
+    assert freshness.give_up(key.entry, key.token) == DROPPED
+    assert key.lookup() == FAIL
+
+
+@pytest.mark.parametrize("factor", [0.0, 1.0, 3.0])
+def test_no_dice_refresh_before_the_time_a_copy_is_certain(factor):
+    key = Key(lock=True, early_refresh_factor=factor).loaded()
+    last_ns = freshness.certain_until(key.config, key.entry) - 1
+    entry = Entry(key.entry.fresh_until_ns, 0, 5, key.entry.load_ns, key.entry.flags)
+    assert freshness.lookup(key.config, entry, last_ns, 1.0 - 2.0**-53)[0] == HIT
+    assert (last_ns + 1 == entry.fresh_until_ns) is (factor == 0.0)
+
+
+def test_nothing_is_certain_of_an_entry_never_seen():
+    assert freshness.certain_until(Config(), Entry()) == 0
+
+
+def test_tokens_of_a_forgotten_entry_do_not_come_back():
+    key = Key(lock=True)
+    key.entry.token = freshness.first_token(0)
+    key.lookup()
+    later = Entry(token=freshness.first_token(1 * MS))
+    assert freshness.store(key.config, later, key.token, MS, MS, 0.5) == DROPPED

@@ -138,8 +138,12 @@ def cache_driver():
                 out[i, 0] = freshness.put(config, entry, now_ns[i], draw[i])
             elif verb == 8:
                 freshness.invalidate(config, entry, now_ns[i])
-            else:
+            elif verb == 9:
                 freshness.preload(config, entry, now_ns[i] - tape[i, 1], draw[i])
+            else:
+                out[i, 0] = freshness.give_up(entry, token)
+                out[i, 1] = freshness.certain_until(config, entry)
+                out[i, 2] = freshness.first_token(now_ns[i])
             out[i, 3] = 2 * freshness.fills_late(config) + freshness.holds(entry, now_ns[i])
 
     return drive
@@ -184,7 +188,7 @@ def test_compiled_freshness_answers_as_interpreted():
         rng = np.random.default_rng(seed)
         config = any_config(rng, freshness.Config)
         lengths = (rng.random(STEPS) * 10.0 ** rng.integers(0, 19)).astype(np.int64)
-        verbs = rng.choice(10, STEPS, p=[0.15] * 4 + [0.2, 0.05, 0.1, 0.02, 0.02, 0.01])
+        verbs = rng.choice(11, STEPS, p=[0.14] * 4 + [0.2, 0.05, 0.1, 0.02, 0.02, 0.01, 0.04])
         tape, now_ns, draw = np.stack([verbs, lengths], axis=1), any_times(rng, STEPS), any_draws(rng, STEPS)
         entry, answers = freshness.Entry(), no_answers().tolist()
         plain([config], [entry], Table(tape), now_ns.tolist(), draw.tolist(), Table(answers))

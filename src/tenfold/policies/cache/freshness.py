@@ -34,6 +34,7 @@ Transitions of lookup, first line that fits ("may load": not blocked; granting a
 
     store         token fits       -> STORED    fresh for a ttl, lease given up; otherwise DROPPED, nothing moves
     store_absent  token fits       -> STORED    known to be absent for negative_ttl; otherwise DROPPED
+    give_up       token is owner's       -> lease given up, no back-off: a cancelled load says nothing
     fail          token is owner's       -> lease given up, back-off begins
                   then, either way -> HIT, STALE (serve what is there) or FAIL
     put           -> fresh, new token (loads in flight are dropped when they come to store)
@@ -76,6 +77,10 @@ FAILED = 4  # blocked_until_ns is the end of a back-off, not of a lease
 WITH_LOCK, ALWAYS, NEVER_LATE = 0, 1, 2
 
 LEASE_BITS = 20  # of a token; the rest is the version
+
+RAREST_LOG = 36.8  # -log(2**-53), rounded up: a draw has 53 bits
+LONGEST_AHEAD_NS = 4e18  # keeps the difference of two times within an int64
+MS = 1_000_000
 
 BACKOFF_JITTER = 0.2  # keys that failed together are not retried together
 
@@ -152,6 +157,14 @@ def next_version(token: int) -> int:
     return ((token >> LEASE_BITS) + 1) << LEASE_BITS
 
 
+def first_token(now_ns: int) -> int:
+    """The token of an entry that comes into being now: none of an earlier entry of the key, since forgotten, fits it.
+
+    Versions count up by one per write, lease end or invalidation, so they stay behind a clock of milliseconds.
+    """
+    return (now_ns // MS) << LEASE_BITS
+
+
 def fits(config: Config, entry: Entry, token: int) -> bool:
     """Whether what was loaded with this token may be stored."""
     if token == entry.token:
@@ -176,6 +189,19 @@ def is_early(config: Config, entry: Entry, now_ns: int, draw: float) -> bool:
     # 1 - draw is in (0, 1]. Floats on both sides: comparing an int with a float is exact in Python, rounded in C.
     ahead_ns = float(entry.load_ns) * config.early_refresh_factor * -math.log(1.0 - draw)
     return float(entry.fresh_until_ns - now_ns) <= ahead_ns and entry.load_ns > 0
+
+
+def certain_until(config: Config, entry: Entry) -> int:
+    """Until when a lookup answers HIT or NEGATIVE whatever the dice show, as long as the entry stays as it is.
+
+    A copy may be served until then without asking.
+    """
+    if entry.flags == 0:
+        return 0
+    if config.early_refresh_factor <= 0.0 or (entry.flags & ABSENT) != 0:
+        return entry.fresh_until_ns
+    ahead_ns = float(entry.load_ns) * config.early_refresh_factor * RAREST_LOG
+    return entry.fresh_until_ns - int(min(ahead_ns, LONGEST_AHEAD_NS))
 
 
 def grant(config: Config, entry: Entry, now_ns: int) -> int:
@@ -250,6 +276,14 @@ def store_absent(config: Config, entry: Entry, token: int, now_ns: int, load_ns:
     return STORED
 
 
+def give_up(entry: Entry, token: int) -> int:
+    """The load with this token was cancelled: its lease, if it still holds it, is free. STORED or DROPPED."""
+    if token != entry.token or (entry.flags & FAILED) != 0:
+        return DROPPED
+    entry.blocked_until_ns = 0
+    return STORED
+
+
 def fail(config: Config, entry: Entry, token: int, now_ns: int, draw: float) -> int:
     """The load with this token failed. HIT or STALE: serve what is there; FAIL: nothing to serve."""
     if token == entry.token:
@@ -285,16 +319,19 @@ def preload(config: Config, entry: Entry, written_ns: int, draw: float) -> None:
 KERNELS: tuple[Callable[..., Any], ...] = (
     fills_late,
     next_version,
+    first_token,
     fits,
     holds,
     serves_stale,
     is_early,
+    certain_until,
     grant,
     lookup_fresh,
     lookup,
     fill,
     store,
     store_absent,
+    give_up,
     fail,
     put,
     invalidate,
