@@ -3,6 +3,7 @@
 __version__ = "0.1.0"
 
 __all__ = [
+    "Cache",
     "CallRejected",
     "DesignError",
     "Pipeline",
@@ -22,6 +23,7 @@ __all__ = [
 ]
 
 _ELSEWHERE = {
+    "Cache": "tenfold.runtime.cache.cache",
     "CallRejected": "tenfold.errors",
     "DesignError": "tenfold.errors",
     "Pipeline": "tenfold.runtime.pipeline",

@@ -12,6 +12,7 @@ from tenfold.errors import CallRejected as CallRejected
 from tenfold.errors import DesignError as DesignError
 from tenfold.errors import UsageError as UsageError
 from tenfold.runtime.attempt import within as within
+from tenfold.runtime.cache.cache import Cache as Cache
 from tenfold.runtime.pipeline import Pipeline as Pipeline
 from tenfold.runtime.threads import ThreadPipeline as ThreadPipeline
 

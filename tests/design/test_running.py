@@ -5,7 +5,10 @@ from pathlib import Path
 import pytest
 
 from tenfold import CallRejected, UsageError, api
+from tenfold.cache import MemoryStore, RedisStore
 from tenfold.design.schema import Design
+from tenfold.policies.cache import freshness
+from tenfold.runtime.cache.settings import BYPASS, FAIL
 from tenfold.testing.world import World
 
 DESIGN = """\
@@ -15,8 +18,12 @@ components:
   web:    {kind: service}
   db:     {kind: postgres}
   offers: {kind: external}
+  shelf:  {kind: redis, holds: item, ttl: 5 min, ttl_jitter: 10%, lock: true, fail_safe: 1 h}
 flows:
-  read: {rate: 10/s, steps: [{run: web}, {query: db}, {call: offers}]}
+  read:
+    rate: 10/s
+    steps: [{run: web}, {get: shelf, on_miss: [{query: db}, {set: shelf}]}, {call: offers}]
+requirements: {data: {item: {size: 1 KB, count: 1k}}}
 policies:
   web -> db:
     deadline: 5 s
@@ -25,6 +32,7 @@ policies:
     circuit_breaker: {failures: 5, open: 30 s}
     bulkhead: {in_flight: 400, queue: 800}
   web -> offers: {circuit_breaker: {failures: 1}, on_failure: skip}
+  web -> shelf: {timeout: 50 ms, circuit_breaker: {failures: 3}, on_failure: miss}
 """
 
 
@@ -81,3 +89,34 @@ def test_on_failure_skip_goes_on_without_an_answer_and_the_callers_own_fallback_
         world.run(strict.call(fails, idempotent=True))
     with pytest.raises(CallRejected):
         world.run(strict.call(fails, idempotent=True))
+
+
+def test_a_cache_has_the_freshness_of_the_file_and_loads_while_its_store_is_down(design: Design) -> None:
+    cache = design.cache("shelf", MemoryStore())
+    assert cache.config == freshness.Config(
+        ttl_ns=300_000_000_000, ttl_jitter_ratio=0.1, lock=True, fail_safe_ns=3_600_000_000_000
+    )
+    assert (cache.name, cache.limits.on_store_down) == ("shelf", BYPASS)
+
+
+def test_a_cached_read_that_may_not_fail_over_fails_with_its_store(path: Path) -> None:
+    path.write_text(DESIGN.replace(", on_failure: miss}", "}"), encoding="utf-8")
+    assert api.load(path).cache("shelf", MemoryStore()).limits.on_store_down == FAIL
+
+
+def test_what_a_cache_cannot_honour_is_an_error_not_silence(design: Design, path: Path) -> None:
+    with pytest.raises(UsageError, match="the store waits 250 ms") as caught:
+        design.cache("shelf", RedisStore("redis://127.0.0.1:1"))
+    assert 'command_timeout="50 ms"' in caught.value.remedy
+    assert design.cache("shelf", RedisStore("redis://127.0.0.1:1", command_timeout="50 ms"))
+    path.write_text(DESIGN.replace("-> shelf: {", "-> shelf: {retry: {attempts: 2}, "), encoding="utf-8")
+    with pytest.raises(UsageError, match="a cache does not do retry"):
+        api.load(path).cache("shelf", MemoryStore())
+
+
+def test_what_is_no_cache_is_refused_with_those_there_are(design: Design) -> None:
+    with pytest.raises(UsageError, match="db is no cache, its kind is postgres"):
+        design.cache("db", MemoryStore())
+    with pytest.raises(UsageError) as caught:
+        design.cache("shelve", MemoryStore())
+    assert "did you mean 'shelf'?" in caught.value.remedy

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tenfold.design.kind import Kind
+    from tenfold.runtime.cache.cache import Cache
+    from tenfold.runtime.cache.store import Store
     from tenfold.runtime.pipeline import Pipeline
     from tenfold.runtime.threads import ThreadPipeline
 
@@ -305,3 +307,24 @@ class Design:
         from tenfold.design.running import thread_pipeline
 
         return thread_pipeline(self, arrow, options)
+
+    def cache(self, component: str, store: "Store", *, caller: str = "", **options: Any) -> "Cache":
+        """The running cache of a component that is one (`kind: redis`), with the freshness that is simulated.
+
+            timelines = tenfold.load("timeline.yaml").cache("timeline_cache", RedisStore("redis://cache-1"))
+            timeline = await timelines.get("user:17", load_timeline)
+
+        Args:
+            component: its name in the file; also the cache's name, in front of every key.
+            store: where the records live.
+            caller: whose arrow to the cache counts, when several components have policies on theirs. `on_failure`
+                says what a caller gets while the store is down: `miss` loads, without it the read fails. A circuit
+                breaker goes around the store; a `timeout` must be kept by the store itself.
+            options: as for `Cache`: `local`, `soft_timeout`, `serializer`, `loads_in_flight`, ...
+
+        Raises:
+            UsageError: no such cache in the design, or its arrow asks for what a cache cannot do.
+        """
+        from tenfold.design.running import cache
+
+        return cache(self, component, store, caller, options)

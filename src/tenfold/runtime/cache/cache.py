@@ -277,6 +277,11 @@ class Cache:
         return len(self._parts.local) if self._parts.local is not None else 0
 
     @property
+    def name(self) -> str:
+        """What stands in front of every key, and on every metric."""
+        return self._parts.store.name.removesuffix(":")
+
+    @property
     def in_flight(self) -> int:
         """Loaders that run now, in this process."""
         return self._parts.loads.in_flight

@@ -95,6 +95,11 @@ class RedisStore:
         self._watch: asyncio.Task[None] | None = None
         self._start()
 
+    @property
+    def command_timeout_ns(self) -> int:
+        """How long the server may be silent while commands wait, in ns."""
+        return self._settings.command_timeout_ns
+
     def __repr__(self) -> str:
         return f"RedisStore({self._origin.place!r}, prefix={self._prefix.decode()!r})"
 
