@@ -232,6 +232,11 @@ def test_loop_that_dies_with_calls_under_way_does_not_harm_the_next():
 
 def test_loop_with_calls_under_way_is_not_deserted():
     pipeline = Pipeline(timeout="1 min", retry=True, circuit_breaker={"failures": 1}, bulkhead=2)
+
+    async def block():
+        async with pipeline.once():
+            raise AssertionError
+
     with asyncio.Runner() as first, asyncio.Runner() as second:
 
         async def leave_one():
@@ -241,6 +246,8 @@ def test_loop_with_calls_under_way_is_not_deserted():
         first.run(asyncio.sleep(0))
         with pytest.raises(UsageError, match="one event loop"):
             second.run(pipeline.call(succeeds, idempotent=True))
+        with pytest.raises(UsageError, match="one event loop"):
+            second.run(block())
         task.cancel()
         first.run(asyncio.wait([task]))
         assert second.run(pipeline.call(succeeds, idempotent=True)) == "ok"

@@ -5,7 +5,7 @@ from typing import Any
 
 from tenfold.errors import CallRejected, TenfoldError
 from tenfold.policies.call.counts import Counts
-from tenfold.runtime.attempt import CURRENT, attempts_on
+from tenfold.runtime.attempt import CURRENT, Attempt, attempts_on
 from tenfold.runtime.stages import Draw, Stages, Surroundings
 
 
@@ -47,7 +47,7 @@ class Shell:
         """The settings a policy has."""
         return next(stage.config for stage in self._stages.all if name == stage.policy.NAME)
 
-    def _begun(self, deadline_ns: int, *, is_idempotent: bool, is_marked: bool, key: str = "") -> Any:
+    def _begun(self, deadline_ns: int, *, is_idempotent: bool, is_marked: bool, key: str = "") -> Attempt:
         """The record of a call that begins now."""
         outer = CURRENT.get()
         call = self._attempt()
