@@ -10,7 +10,7 @@ from shells import collecting
 from tenfold.errors import UsageError
 from tenfold.policies.call import bulkhead, circuit_breaker
 from tenfold.policies.verbs import LONGEST_NS
-from tenfold.runtime.attempt import CURRENT
+from tenfold.runtime.attempt import CURRENT, begin
 from tenfold.runtime.pipeline import Pipeline
 from tenfold.testing.world import World
 
@@ -108,7 +108,7 @@ def test_limit_that_is_over_when_it_starts_ends_at_once(remaining_ns):
     world = World(start_ns=10 * SECOND)
     pipeline = pipeline_in(world)
     limits, limited = pipeline._limits, pipeline._attempt()
-    limited.begin(world.now_ns, 2**61)
+    begin(limited, world.now_ns, 2**61)
 
     async def scenario():
         limits.start(limited, world.now_ns + remaining_ns)

@@ -12,7 +12,7 @@ import functools
 import inspect
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextvars import Token
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
@@ -218,10 +218,12 @@ class Pipeline(Shell):
             answer = self._fallback(error)
             return await answer if inspect.isawaitable(answer) else answer  # type: ignore[no-any-return]
 
-    def __call__(self, *, idempotent: bool) -> Callable[[Callable[P, Awaitable[T]]], Callable[P, Awaitable[T]]]:
+    def __call__(
+        self, *, idempotent: bool
+    ) -> Callable[[Callable[P, Awaitable[T]]], Callable[P, Coroutine[Any, Any, T]]]:
         """Decorate a coroutine function: `@payments(idempotent=True)`. Every call of it goes through the policies."""
 
-        def decorate(fn: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
+        def decorate(fn: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any, T]]:
             assert inspect.iscoroutinefunction(fn), f"{fn} is no coroutine function: see ThreadPipeline"
 
             @functools.wraps(fn)

@@ -5,7 +5,7 @@ from typing import Any
 
 from tenfold.errors import CallRejected, TenfoldError
 from tenfold.policies.call.counts import Counts
-from tenfold.runtime.attempt import CURRENT, Attempt, attempts_on
+from tenfold.runtime.attempt import CURRENT, Attempt, attempts_on, begin
 from tenfold.runtime.stages import Draw, Stages, Surroundings
 
 
@@ -51,7 +51,7 @@ class Shell:
         """The record of a call that begins now."""
         outer = CURRENT.get()
         call = self._attempt()
-        call.begin(self._clock_ns(), deadline_ns if outer is None else min(deadline_ns, outer.ends_ns))
+        begin(call, self._clock_ns(), deadline_ns if outer is None else min(deadline_ns, outer.ends_ns))
         call.is_idempotent, call.is_marked, call.given_key = int(is_idempotent), int(is_marked), key
         return call
 
