@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from pipeline_peers import AWAITED, CALLED
+from pipeline_peers import AWAITED, CALLED, with_timeout
 from tenfold.errors import CallRejected
 from tenfold.policies.call import circuit_breaker
 from tenfold.runtime.pipeline import Pipeline
@@ -177,6 +177,8 @@ def composed(rounds: int) -> Iterator[Figure]:
         FIVE: through(answered, **TIMED),
         f"{FIVE}, as a decorator": decorated,
         f"{FIVE}, with budget and share": through(answered, **FULL),
+        f"{FIVE}, with a fallback": through(answered, **TIMED, fallback=lambda error: 0),
+        f"{FIVE}, every decision told": through(answered, **TIMED, on_decision=lambda decision: None),
     }
 
     async def measured() -> dict[str, float]:
@@ -197,6 +199,7 @@ def alone(rounds: int) -> Iterator[Figure]:
     chosen["circuit_breaker with share"] = {"circuit_breaker": FULL["circuit_breaker"]}
     cases: dict[str, Case] = {"bare": answered}
     cases |= {f"  {name}": through(answered, **policies) for name, policies in chosen.items()}
+    cases["  asyncio.timeout"] = with_timeout(answered)
     costs = over(asyncio.run(medians(cases, rounds)), "bare")
     yield from (Figure(name, cost) for name, cost in costs.items())
 

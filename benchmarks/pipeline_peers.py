@@ -27,7 +27,7 @@ Awaiting = Callable[..., Awaitable[Any]]
 SLOTS = 100
 
 
-def _limited(fn: Awaiting) -> Awaiting:
+def with_timeout(fn: Awaiting) -> Awaiting:
     """A time limit around everything."""
 
     async def limited() -> Any:
@@ -51,7 +51,7 @@ def _in_slots(fn: Awaiting) -> Awaiting:
 def with_backoff(fn: Awaiting) -> Awaiting:
     """backoff and circuitbreaker."""
     breaker = circuitbreaker.CircuitBreaker(failure_threshold=5, recovery_timeout=30)
-    return _limited(backoff.on_exception(backoff.expo, ConnectionError, max_tries=3)(breaker(_in_slots(fn))))
+    return with_timeout(backoff.on_exception(backoff.expo, ConnectionError, max_tries=3)(breaker(_in_slots(fn))))
 
 
 def with_hyx(fn: Awaiting) -> Awaiting:
@@ -69,7 +69,7 @@ def with_stamina(fn: Awaiting) -> Awaiting:
         async with await breakers.get_breaker("dependency"):
             return await slotted()
 
-    return _limited(stamina.retry(on=ConnectionError, attempts=3)(broken))
+    return with_timeout(stamina.retry(on=ConnectionError, attempts=3)(broken))
 
 
 def with_tenacity(fn: Awaiting) -> Awaiting:
@@ -80,7 +80,7 @@ def with_tenacity(fn: Awaiting) -> Awaiting:
     async def broken() -> Any:
         return await breaker.call_async(slotted)
 
-    return _limited(tenacity.retry(stop=tenacity.stop_after_attempt(3))(broken))
+    return with_timeout(tenacity.retry(stop=tenacity.stop_after_attempt(3))(broken))
 
 
 def with_pyresilience(fn: Awaiting) -> Awaiting:

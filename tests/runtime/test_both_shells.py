@@ -266,6 +266,20 @@ def test_call_that_finds_the_queue_full_is_refused_and_the_breaker_learns_nothin
     assert at_rest(case)
 
 
+def test_probe_that_finds_the_queue_full_gives_its_probe_slot_back(make):
+    case = make(circuit_breaker={"failures": 1, "open": "1 s"}, bulkhead=2, script=[ConnectionError()])
+    with pytest.raises(ConnectionError):
+        case.call()
+    case.wait(1)
+    breaker = case.state("circuit_breaker")
+    case.state("bulkhead").in_flight_count += 2
+    with pytest.raises(CallRejected, match="bulkhead_full"):
+        case.call()
+    assert (breaker.phase, breaker.probe_count) == (circuit_breaker.HALF_OPEN, 0)
+    case.state("bulkhead").in_flight_count -= 2
+    assert case.call() == "ok"
+
+
 # Fallback.
 
 

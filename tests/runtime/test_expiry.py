@@ -10,7 +10,7 @@ from shells import collecting
 from tenfold.errors import UsageError
 from tenfold.policies.call import bulkhead, circuit_breaker
 from tenfold.policies.verbs import LONGEST_NS
-from tenfold.runtime.attempt import CURRENT
+from tenfold.runtime.attempt import CURRENT, begin
 from tenfold.runtime.pipeline import Pipeline
 from tenfold.testing.world import World
 
@@ -108,7 +108,7 @@ def test_limit_that_is_over_when_it_starts_ends_at_once(remaining_ns):
     world = World(start_ns=10 * SECOND)
     pipeline = pipeline_in(world)
     limits, limited = pipeline._limits, pipeline._attempt()
-    limited.begin(world.now_ns, 2**61)
+    begin(limited, world.now_ns, 2**61)
 
     async def scenario():
         limits.start(limited, world.now_ns + remaining_ns)
@@ -232,6 +232,11 @@ def test_loop_that_dies_with_calls_under_way_does_not_harm_the_next():
 
 def test_loop_with_calls_under_way_is_not_deserted():
     pipeline = Pipeline(timeout="1 min", retry=True, circuit_breaker={"failures": 1}, bulkhead=2)
+
+    async def block():
+        async with pipeline.once():
+            raise AssertionError
+
     with asyncio.Runner() as first, asyncio.Runner() as second:
 
         async def leave_one():
@@ -241,6 +246,8 @@ def test_loop_with_calls_under_way_is_not_deserted():
         first.run(asyncio.sleep(0))
         with pytest.raises(UsageError, match="one event loop"):
             second.run(pipeline.call(succeeds, idempotent=True))
+        with pytest.raises(UsageError, match="one event loop"):
+            second.run(block())
         task.cancel()
         first.run(asyncio.wait([task]))
         assert second.run(pipeline.call(succeeds, idempotent=True)) == "ok"

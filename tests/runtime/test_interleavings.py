@@ -15,7 +15,7 @@ import pytest
 from shells import collecting
 
 from tenfold.errors import CallRejected
-from tenfold.policies.call import bulkhead, circuit_breaker
+from tenfold.policies.call import bulkhead
 from tenfold.runtime.attempt import CURRENT
 from tenfold.runtime.pipeline import Pipeline
 from tenfold.runtime.threads import ThreadPipeline
@@ -53,8 +53,7 @@ def at_rest(pipeline):
     """Nothing is held, nobody waits, and what was counted adds up."""
     counts, breaker = pipeline.counts, pipeline.state("circuit_breaker")
     assert pipeline.state("bulkhead") == bulkhead.State()
-    if breaker.phase != circuit_breaker.HALF_OPEN:
-        assert breaker.probe_count == 0
+    assert breaker.probe_count == 0
     assert not any(stage.waiters for stage in pipeline._stages.all)
     assert counts.attempts <= counts.calls + counts.retries
     return counts

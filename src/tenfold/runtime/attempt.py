@@ -46,11 +46,6 @@ class Attempt(Base):
     limit_ns: int
     cancelling: int
 
-    def begin(self, started_ns: int, deadline_ns: int) -> None:
-        """Fill the slots. No `__init__`: its call costs more than it does, and `Pipeline.call` does without."""
-        self.started_ns, self.deadline_ns, self.attempt_deadline_ns = started_ns, deadline_ns, NEVER
-        self.attempt_count = self.attempt_started_ns = self.ticket_generation = 0
-
     @property
     def number(self) -> int:
         """Which attempt this is; 1 is the first."""
@@ -90,6 +85,12 @@ CURRENT: ContextVar[Attempt | None] = ContextVar("tenfold_attempt", default=None
 """The attempt with a time limit that is being made in this task or thread: pipelines further in keep within it."""
 
 
+def begin(call: Attempt, started_ns: int, deadline_ns: int) -> None:
+    """Fill the slots. Not `__init__`: a call of it costs more than it does, and `Pipeline.call` does without."""
+    call.started_ns, call.deadline_ns, call.attempt_deadline_ns = started_ns, deadline_ns, NEVER
+    call.attempt_count = call.attempt_started_ns = call.ticket_generation = 0
+
+
 def restore(token: "Token[Attempt | None]") -> None:
     """Undo a `CURRENT.set`, wherever the block ends.
 
@@ -124,7 +125,7 @@ def within(
     outer, now_ns = CURRENT.get(), clock_ns()
     scope = Attempt()
     scope.clock_ns = clock_ns
-    scope.begin(now_ns, min(now_ns + limit_ns, NEVER if outer is None else outer.ends_ns))
+    begin(scope, now_ns, min(now_ns + limit_ns, NEVER if outer is None else outer.ends_ns))
     scope.is_marked = int(is_marked or (outer is not None and bool(outer.is_marked)))
     token = CURRENT.set(scope)
     try:

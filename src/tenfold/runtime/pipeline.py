@@ -12,9 +12,12 @@ import functools
 import inspect
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from contextvars import Token
+from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
+from tenfold.errors import UsageError
 from tenfold.policies.verbs import NEVER, REJECT, SUCCESS, WAKE
 from tenfold.runtime.attempt import CURRENT, Attempt, no_answer, restore
 from tenfold.runtime.choice import Policies, Unpack, chosen
@@ -179,6 +182,14 @@ class Pipeline(Shell):
         else:
             await self._sleep_ns(effect)
 
+    async def _trouble_of(self, effect: int | Waiter, call: Attempt) -> BaseException | None:
+        """What came of waiting."""
+        try:
+            await self._perform(effect, call)
+        except BaseException as caught:
+            return _ended(call, caught)
+        return None
+
     async def _limited(self, awaited: Awaitable[T], call: Attempt, ends_ns: int) -> T:
         """Wait for something, cancelled when the time is up; see `_ended`."""
         if ends_ns >= NEVER:
@@ -212,10 +223,12 @@ class Pipeline(Shell):
             answer = self._fallback(error)
             return await answer if inspect.isawaitable(answer) else answer  # type: ignore[no-any-return]
 
-    def __call__(self, *, idempotent: bool) -> Callable[[Callable[P, Awaitable[T]]], Callable[P, Awaitable[T]]]:
+    def __call__(
+        self, *, idempotent: bool
+    ) -> Callable[[Callable[P, Awaitable[T]]], Callable[P, Coroutine[Any, Any, T]]]:
         """Decorate a coroutine function: `@payments(idempotent=True)`. Every call of it goes through the policies."""
 
-        def decorate(fn: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
+        def decorate(fn: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any, T]]:
             assert inspect.iscoroutinefunction(fn), f"{fn} is no coroutine function: see ThreadPipeline"
 
             @functools.wraps(fn)
@@ -226,8 +239,9 @@ class Pipeline(Shell):
 
         return decorate
 
-    @contextlib.asynccontextmanager
-    async def once(self, *, deadline_ns: int = NEVER, is_marked: bool = False) -> AsyncIterator[Attempt]:
+    def once(
+        self, *, deadline_ns: int = NEVER, is_marked: bool = False
+    ) -> contextlib.AbstractAsyncContextManager[Attempt]:
         """One attempt around a block: `async with payments.once() as attempt: ...`.
 
         It is never repeated, and no fallback answers for it: a block has no answer to replace.
@@ -238,47 +252,70 @@ class Pipeline(Shell):
         Raises:
             CallRejected, TimeoutError: as `call` does.
         """
-        call = self._begun(deadline_ns, is_idempotent=False, is_marked=is_marked)
-        self._stages.note("calls")
-        walk = self._stages.walk(call, self._draw)
+        return _Block(self, deadline_ns, is_marked)
+
+
+class _Block:
+    """One attempt around a block.
+
+    A class, because contextlib's generator leaves a cycle behind when an exception is replaced by another on its way
+    out, and that is how every block ends whose time is up: CancelledError becomes TimeoutError.
+    """
+
+    __slots__ = ("_call", "_options", "_pipeline", "_token", "_walk")
+
+    def __init__(self, pipeline: Pipeline, deadline_ns: int, is_marked: bool) -> None:
+        self._pipeline, self._options = pipeline, (deadline_ns, is_marked)
+
+    async def __aenter__(self) -> Attempt:
+        pipeline, (deadline_ns, is_marked) = self._pipeline, self._options
+        self._call = call = pipeline._begun(deadline_ns, is_idempotent=False, is_marked=is_marked)
+        self._walk = walk = pipeline._stages.walk(call, pipeline._draw)
+        pipeline._stages.note("calls")
         error: BaseException | None = None
         try:
             effect = walk.send(None)
             while effect is not None:
-                try:
-                    error = None
-                    await self._perform(effect, call)
-                except BaseException as caught:
-                    error = _ended(call, caught)
+                error = await pipeline._trouble_of(effect, call)
                 effect = walk.send(error)
-            try:
-                error = None
-                async with self._limiting(call):
-                    yield call
-            except BaseException as caught:
-                error = _ended(call, caught)
-            walk.send(error)
+            self._limit(call)
         except StopIteration as end:
             error = end.value
         try:
             if error is not None:
                 raise error
+            return call
         finally:
-            error = None
+            error = None  # its traceback holds this frame: do not leave a cycle behind
 
-    @contextlib.asynccontextmanager
-    async def _limiting(self, call: Attempt) -> AsyncIterator[None]:
-        """The time limit of an attempt around a block."""
-        if call.ends_ns >= NEVER:
-            yield
-            return
-        self._limits.start(call, call.ends_ns)
-        token = CURRENT.set(call)
+    def _limit(self, call: Attempt) -> None:
+        """Start the block's time limit; when that cannot be, the walk ends with the reason."""
+        self._token: Token[Attempt | None] | None = None
+        if call.ends_ns < NEVER:
+            try:
+                self._pipeline._limits.start(call, call.ends_ns)
+            except UsageError as caught:
+                self._walk.send(caught)
+            self._token = CURRENT.set(call)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        call = self._call
+        if self._token is not None:
+            self._pipeline._limits.end(call)
+            restore(self._token)
+        ended = None if error is None else _ended(call, error)
         try:
-            yield
+            self._walk.send(ended)
+        except StopIteration as end:
+            ended = end.value
+        try:
+            if ended is not error:
+                assert ended is not None
+                raise ended
         finally:
-            self._limits.end(call)
-            restore(token)
+            del ended, error
 
 
 def _ended(call: Attempt, error: BaseException) -> BaseException:

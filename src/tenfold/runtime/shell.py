@@ -5,7 +5,7 @@ from typing import Any
 
 from tenfold.errors import CallRejected, TenfoldError
 from tenfold.policies.call.counts import Counts
-from tenfold.runtime.attempt import CURRENT, attempts_on
+from tenfold.runtime.attempt import CURRENT, Attempt, attempts_on, begin
 from tenfold.runtime.stages import Draw, Stages, Surroundings
 
 
@@ -47,11 +47,11 @@ class Shell:
         """The settings a policy has."""
         return next(stage.config for stage in self._stages.all if name == stage.policy.NAME)
 
-    def _begun(self, deadline_ns: int, *, is_idempotent: bool, is_marked: bool, key: str = "") -> Any:
+    def _begun(self, deadline_ns: int, *, is_idempotent: bool, is_marked: bool, key: str = "") -> Attempt:
         """The record of a call that begins now."""
         outer = CURRENT.get()
         call = self._attempt()
-        call.begin(self._clock_ns(), deadline_ns if outer is None else min(deadline_ns, outer.ends_ns))
+        begin(call, self._clock_ns(), deadline_ns if outer is None else min(deadline_ns, outer.ends_ns))
         call.is_marked = int(is_marked or (outer is not None and bool(outer.is_marked)))
         call.is_idempotent, call.given_key = int(is_idempotent), key
         return call
