@@ -73,10 +73,29 @@ class Crowd:
     failed: int
 
 
-def started(orders: Orders) -> "subprocess.Popen[str]":
-    """A process of its own."""
-    node = Path(__file__).with_name("cache_node.py")
-    return subprocess.Popen([sys.executable, str(node), json.dumps(asdict(orders))], stdout=subprocess.PIPE, text=True)
+def started(*orders: Orders) -> "list[subprocess.Popen[str]]":
+    """Processes of their own, ready to begin."""
+    node = str(Path(__file__).with_name("cache_node.py"))
+    nodes = [
+        subprocess.Popen(
+            [sys.executable, node, json.dumps(asdict(order))], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for order in orders
+    ]
+    for started_node in nodes:
+        assert started_node.stdout is not None
+        assert started_node.stdout.readline() == "ready\n"
+    return nodes
+
+
+def begin(nodes: "list[subprocess.Popen[str]]") -> float:
+    """Tell nodes when time 0 is; that moment."""
+    start_s = time.monotonic() + 0.5
+    for node in nodes:
+        assert node.stdin is not None
+        node.stdin.write(f"{start_s}\n")
+        node.stdin.flush()
+    return start_s
 
 
 def commands_of(url: str) -> int:
@@ -87,13 +106,13 @@ def commands_of(url: str) -> int:
 
 def stampedes(server: RedisServer, contender: str, folder: Path) -> list[tuple[Crowd, Crowd]]:
     """Crowds on cold keys, each followed by one when the key has just expired."""
-    begin_s = time.monotonic() + 6.0
-    starts = [begin_s + 4.0 * turn + offset for turn in range(ROUNDS) for offset in (0.0, 2.0)]
+    after_s = [4.0 * turn + offset for turn in range(ROUNDS) for offset in (0.0, 2.0)]
     keys = [f"{contender}-{turn}".replace(" ", "-").replace("/", "-") for turn in range(ROUNDS) for _ in range(2)]
     calls = folder / f"{contender.replace('/', '-')}.calls"
-    orders = Orders(contender, server.url, str(calls), tuple(keys), tuple(starts), CALLERS, LOAD_S)
-    nodes = [started(orders) for _ in range(NODES)]
-    sent = []
+    orders = Orders(contender, server.url, str(calls), tuple(keys), tuple(after_s), CALLERS, LOAD_S)
+    nodes = started(*[orders] * NODES)
+    begin_s, sent = begin(nodes), []
+    starts = [begin_s + after for after in after_s]
     for start_s in starts:
         time.sleep(max(0.0, start_s - 0.1 - time.monotonic()))
         before = commands_of(server.url)
@@ -149,15 +168,16 @@ def c4_killed_holder(turns: int = 5) -> Iterator[Figure]:
     late_s, loads, waits_s = [], [], []
     for turn in range(turns):
         with tempfile.TemporaryDirectory() as folder, redis_server(Path(folder)) as server:
-            start_s, settings = time.monotonic() + 5.0, {"lease": "1 s"}
+            settings = {"lease": "1 s"}
             calls = Path(folder) / "calls"
             where = ("Tenfold", server.url, str(calls), (f"hot{turn}",))
-            holder = started(Orders(*where, (start_s,), 1, 60.0, 300_000, settings))
-            others = [started(Orders(*where, (start_s + 0.2,), 100, LOAD_S, 300_000, settings)) for _ in range(2)]
+            others = Orders(*where, (0.2,), 100, LOAD_S, 300_000, settings)
+            killed, *others_nodes = started(Orders(*where, (0.0,), 1, 60.0, 300_000, settings), others, others)
+            start_s = begin([killed, *others_nodes])
             time.sleep(start_s + 0.5 - time.monotonic())
-            holder.kill()
-            holder.communicate()
-            answers = [json.loads(node.communicate(timeout=60)[0]) for node in others]
+            killed.kill()
+            killed.communicate()
+            answers = [json.loads(node.communicate(timeout=60)[0]) for node in others_nodes]
             lines = [line.split() for line in calls.read_text().splitlines()]
             moments = [float(at) for at, _, key in lines if key == f"hot{turn}"]
             late_s.append(moments[1] - moments[0] - 1.0)

@@ -23,13 +23,13 @@ Get = Callable[[str], Awaitable[Any]]
 
 @dataclass(frozen=True)
 class Orders:
-    """What a node is to do: at each moment of the machine's monotonic clock, so many callers ask for one key."""
+    """What a node is to do: so many seconds after it is told to begin, so many callers ask for a key, key by key."""
 
     contender: str
     url: str
     calls: str  # path of the file with the loader's calls
     keys: tuple[str, ...]
-    starts_s: tuple[float, ...]
+    after_s: tuple[float, ...]
     callers: int = 1
     load_s: float = 0.05
     ttl_ms: int = 1_000
@@ -184,8 +184,10 @@ async def main(orders: Orders) -> None:
         if orders.callers > 1:  # connections are made before it counts
             warm = (get(f"warm-{os.getpid()}-{number % 100}") for number in range(orders.callers))
             await asyncio.gather(*warm, return_exceptions=True)
-        for key, start_s in zip(orders.keys, orders.starts_s, strict=True):
-            await asyncio.sleep(start_s - time.monotonic())
+        print("ready", flush=True)
+        start_s = float(await asyncio.to_thread(sys.stdin.readline))  # of the machine's monotonic clock
+        for key, after_s in zip(orders.keys, orders.after_s, strict=True):
+            await asyncio.sleep(start_s + after_s - time.monotonic())
             waits = await asyncio.gather(*(caller(get, key) for _ in range(orders.callers)), return_exceptions=True)
             rounds.append([wait if isinstance(wait, float) else -1.0 for wait in waits])
     print(json.dumps(rounds))
