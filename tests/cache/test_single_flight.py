@@ -6,6 +6,7 @@ import pytest
 from scene import MS, Scene, answers, counted, crowd, in_scene, tally
 
 from tenfold.cache import ABSENT, CacheClosed, LoadBackedOff, LoadCancelled
+from tenfold.runtime.pipeline import Pipeline
 
 
 @in_scene()
@@ -218,3 +219,18 @@ async def test_during_the_back_off_nobody_loads_and_the_refusal_names_its_cause(
         assert refused.value.__cause__ is s.source.error
         assert 1_000 * MS <= refused.value.retry_after_ns <= 1_200 * MS
     assert len(s.source.calls) == 1
+
+
+@in_scene(takes_s=0.1)
+async def test_the_deadline_of_the_caller_that_began_a_load_does_not_bind_it(s: Scene) -> None:
+    hasty, source = (Pipeline(timeout=limit, clock_ns=s.world.clock_ns) for limit in ("30 ms", "1 s"))
+
+    async def load(key: str) -> object:
+        return await source.call(lambda _: s.source.load(key), idempotent=True)
+
+    async with s.cache() as cache:
+        first = asyncio.create_task(hasty.call(lambda _: cache.get("k", load), idempotent=True))
+        second = asyncio.create_task(cache.get("k", load))
+        assert tally(await answers([first, second])) == {"TimeoutError": 1, "k1": 1}
+    assert s.source.calls == ["k"]
+    await asyncio.sleep(1)  # a pipeline keeps one timer for all its calls

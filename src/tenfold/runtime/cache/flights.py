@@ -15,11 +15,13 @@ has a flight of its own, as without a cache's help.
 
 import asyncio
 import contextlib
+import contextvars
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Final
 
 from tenfold.policies.cache import freshness
 from tenfold.policies.cache.freshness import FAIL, HIT, NEGATIVE, STALE, STALE_LOAD, WAIT
+from tenfold.runtime.attempt import CURRENT
 from tenfold.runtime.cache import records
 from tenfold.runtime.cache import tags as tagging
 from tenfold.runtime.cache.counts import Counts
@@ -237,7 +239,9 @@ class Flights:
         flight.task.add_done_callback(lambda _: self._closed(flight))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
-        task = asyncio.get_running_loop().create_task(work)
+        around = contextvars.copy_context()
+        around.run(CURRENT.set, None)  # a load is for everybody: no deadline of the caller that began it binds it
+        task = asyncio.get_running_loop().create_task(work, context=around)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
