@@ -25,7 +25,7 @@ try:
 finally:
     sys.path.pop(0)
 
-SERVERS = {"DATABASE_URL": "postgres_url", "REDIS_URL": "shared_redis"}
+SERVERS = {"DATABASE_URL": "postgres_url", "REDIS_URL": "redis"}
 """Environment variable -> the fixture that has its value."""
 
 
