@@ -1,16 +1,16 @@
 """The loop: take the first event, let its task run until it waits, again. One compiled function, cached on disk.
 
 Numba's disk cache does not see edits in callees of other files, so the entry point closes over the fingerprint of all
-sources: closure contents are part of its key.
+it is made of: closure contents are part of its key.
 """
 
 from numba import njit, typeof
 
 from tenfold.engine import caches, calls, dice, faults, flows, nodes, stats
-from tenfold.engine.arena import Arena
+from tenfold.engine.arena import Arena, declared_text
 from tenfold.engine.dice import draw
 from tenfold.engine.heap import pop, push
-from tenfold.engine.jit import source_fingerprint
+from tenfold.engine.jit import compiled_fingerprint
 from tenfold.engine.nodes import failed
 from tenfold.engine.state import (
     BACKOFF,
@@ -265,7 +265,7 @@ def _build(fingerprint):
     return begin, advance, finish
 
 
-begin, advance, finish = _build(source_fingerprint())
+begin, advance, finish = _build(compiled_fingerprint(declared_text()))
 
 
 def prepare(world: Arena) -> None:

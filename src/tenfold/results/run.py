@@ -96,7 +96,7 @@ class Run:
     source: str  # "simulated" or "drilled"
     seed: int
     version: str
-    fingerprint: str  # of the policies' and the engine's sources
+    fingerprint: str  # of the sources that decide a run
     lasts_ns: int  # simulated so far (less than asked for when interrupted)
     asked_ns: int
     bin_ns: int
