@@ -4,7 +4,10 @@ import subprocess
 
 import pytest
 from apart import totals_of
-from small_runs import queue_of, run_of, totals
+from small_runs import failures, mean, queue_of, run_of, totals
+
+from tenfold.engine import world
+from tenfold.errors import UsageError
 
 TWO_DATA_SETS = """
 requirements:
@@ -170,3 +173,9 @@ flows:
 """
     seen = totals(run_of(body, lasts="60 s", scenario="starts: cold"))
     assert seen["c"]["hits"] + seen["c"]["misses"] == pytest.approx(seen["f"]["offered"], abs=2)
+
+
+def test_calls_whose_time_is_used_up_are_counted_at_their_arrow() -> None:
+    body = queue_of("kind: external", "{constant: 2 s}", 100) + "policies: {client -> x: {deadline: 1 s}}\n"
+    run = run_of(body, lasts="10 s")
+    assert run.arrows["client -> x"].deadlines == failures(run.flows["f"]) > 800

@@ -179,6 +179,7 @@ class ArrowCount:
     rejected_by_bulkhead: int = 0
     breaker_opened: int = 0
     budget_exhausted: int = 0
+    deadlines: int = 0
 
 
 @dataclass(slots=True)

@@ -74,6 +74,7 @@ class ArrowRun:
     rejected_by_bulkhead: int
     breaker_opened: int
     budget_exhausted: int
+    deadlines: int = 0  # calls whose whole time was used up
 
 
 @dataclass(frozen=True, slots=True)
