@@ -175,6 +175,22 @@ flows:
     assert seen["c"]["hits"] + seen["c"]["misses"] == pytest.approx(seen["f"]["offered"], abs=2)
 
 
+@pytest.mark.parametrize("balance", ["round_robin", "random", "least_in_flight", "two_choices"])
+@pytest.mark.parametrize("lasts_s", [2, 15])
+def test_instances_that_all_came_back_share_the_load(balance: str, lasts_s: int) -> None:
+    body = queue_of(f"kind: service, replicas: 4, cores: 1, workers: 10k, balance: {balance}", "{constant: 2 ms}", 1000)
+    run = run_of(body, scenario=f"faults: [{{at: 10 s, kill: x, for: {lasts_s} s}}]")
+    assert max(run.flows["f"].p95_ns[13 + lasts_s :]) < 50_000_000  # one alone would be 200 % busy
+    assert sum(run.flows["f"].good[13 + lasts_s :]) == pytest.approx(1000 * (47 - lasts_s), rel=0.02)
+
+
+def test_an_instance_back_before_the_health_check_is_not_taken_out() -> None:
+    body = queue_of("kind: service, replicas: 2, cores: 1, workers: 10k", "{constant: 1.5 ms}", 1000)
+    run = run_of(body, scenario="faults: [{at: 5 s, kill: x, nodes: 1, for: 3 s}]")
+    assert failures(run.flows["f"], 5, 8) == pytest.approx(1500, rel=0.1)
+    assert max(run.flows["f"].p95_ns[9:]) < 50_000_000  # the other alone would be 150 % busy
+
+
 def test_calls_whose_time_is_used_up_are_counted_at_their_arrow() -> None:
     body = queue_of("kind: external", "{constant: 2 s}", 100) + "policies: {client -> x: {deadline: 1 s}}\n"
     run = run_of(body, lasts="10 s")

@@ -60,14 +60,17 @@ def _crowd(w, number):
 
 @njit
 def _turn(w, group):
-    """Round robin among the nodes believed alive; any node when none is."""
+    """Round robin among the nodes believed alive; among all when none is: nobody knows better."""
     g = w.groups[group]
+    turn = w.turns[group]
     for _ in range(g.size):
-        number = g.first + w.turns[group].next
-        w.turns[group].next = (w.turns[group].next + 1) % g.size
+        number = g.first + turn.next
+        turn.next = turn.next + 1 if turn.next + 1 < g.size else 0
         if w.nodes[number].hidden_count == 0:
             return number
-    return g.first
+    number = g.first + turn.next
+    turn.next = turn.next + 1 if turn.next + 1 < g.size else 0
+    return number
 
 
 @njit
@@ -83,11 +86,12 @@ def _random_node(w, group):
 
 @njit
 def _least(w, group):
-    """The node believed alive with the fewest tasks; ties in turn."""
+    """The node believed alive (any, when none is) with the fewest tasks; ties in turn."""
     g = w.groups[group]
     best = _turn(w, group)
+    is_any = w.nodes[best].hidden_count > 0
     for number in range(g.first, g.first + g.size):
-        if w.nodes[number].hidden_count == 0 and _crowd(w, number) < _crowd(w, best):
+        if (is_any or w.nodes[number].hidden_count == 0) and _crowd(w, number) < _crowd(w, best):
             best = number
     return best
 

@@ -32,17 +32,22 @@ def timetable(design: Design, scenario: Scenario, build: "Builder") -> tuple[Fau
 
 
 def _instants(design: Design, fault: Fault, build: "Builder") -> list[FaultRow]:
-    """What an expire or a kill does, and when callers notice."""
+    """What an expire or a kill does, and when callers notice: never, when it is over before a health check fails."""
     if fault.verb == "expire":
         return [FaultRow(fault.at_ns, p.EXPIRE, build.caches[fault.target])]
     if fault.verb != "kill":
         return []
     first, size = _nodes(build, fault)
     check_ns = int(getattr(design.components[fault.target].spec, "health_check_ns", 0))
-    rows = [FaultRow(fault.at_ns, p.KILL, first, size), FaultRow(fault.at_ns + check_ns, p.LEAVE, first, size)]
+    rows = [FaultRow(fault.at_ns, p.KILL, first, size)]
+    is_noticed = not fault.for_ns or fault.for_ns > check_ns
+    if is_noticed:
+        rows.append(FaultRow(fault.at_ns + check_ns, p.LEAVE, first, size))
     if fault.for_ns:
         end_ns = fault.at_ns + fault.for_ns
-        rows += [FaultRow(end_ns, p.REVIVE, first, size), FaultRow(end_ns + check_ns, p.REJOIN, first, size)]
+        rows.append(FaultRow(end_ns, p.REVIVE, first, size))
+        if is_noticed:
+            rows.append(FaultRow(end_ns + check_ns, p.REJOIN, first, size))
     return rows
 
 
