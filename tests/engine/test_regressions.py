@@ -191,6 +191,26 @@ def test_an_instance_back_before_the_health_check_is_not_taken_out() -> None:
     assert max(run.flows["f"].p95_ns[9:]) < 50_000_000  # the other alone would be 150 % busy
 
 
+NO_DATA_SET = """
+components:
+  c: {kind: redis, nodes: 4, takes: 100 us, latency: 0 s}
+flows:
+  f: {rate: 20k/s, steps: [{get: c, hit_ratio: 100%}]}
+"""
+
+
+def test_a_cache_without_a_data_set_spreads_its_commands_over_the_nodes() -> None:
+    run = run_of(NO_DATA_SET, lasts="10 s")
+    assert mean(run.components["c"].utilisation["thread"]) == pytest.approx(0.5, rel=0.02)
+    assert run.flows["f"].latency.p99_ns < 2_000_000  # on one node the queue would grow without end
+
+
+def test_a_dead_node_of_a_cache_without_a_data_set_fails_its_share() -> None:
+    run = run_of(NO_DATA_SET, lasts="10 s", scenario="faults: [{at: 2 s, kill: c, nodes: 1}]")
+    calls, failed = (sum(series[20:]) for series in (run.components["c"].calls, run.components["c"].failed))
+    assert failed / calls == pytest.approx(0.25, rel=0.02)
+
+
 def test_calls_whose_time_is_used_up_are_counted_at_their_arrow() -> None:
     body = queue_of("kind: external", "{constant: 2 s}", 100) + "policies: {client -> x: {deadline: 1 s}}\n"
     run = run_of(body, lasts="10 s")

@@ -25,6 +25,7 @@ from tenfold.engine.state import (
 )
 from tenfold.engine.tasks import append, make_ready, sleep, unlink
 from tenfold.program.program import (
+    BY_CHANCE,
     BY_FIRST,
     BY_KEY,
     BY_REGISTER,
@@ -117,6 +118,8 @@ def choose(w, t, op):
         return g.first + node_of_key(w.tasks[t].key, g.size)
     if op.choice == BY_FIRST or g.size == 1:
         return g.first
+    if op.choice == BY_CHANCE:
+        return g.first + np.int64(draw(w.dice, g.stream) * g.size)
     if g.balance == ROUND_ROBIN:
         return _turn(w, op.target)
     return _balanced(w, op.target)

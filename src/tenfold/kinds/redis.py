@@ -9,7 +9,7 @@ from tenfold.design.demand import Demand, Excuse, Load, Need
 from tenfold.design.schema import Component, Range, Step
 from tenfold.fields import setting
 from tenfold.policies.cache import freshness
-from tenfold.program.program import BY_KEY
+from tenfold.program.program import BY_CHANCE, BY_KEY
 from tenfold.sizing import cache, interval, little, words
 from tenfold.sizing.popularity import top_share
 
@@ -124,11 +124,12 @@ def lower(build: "Builder", component: Component) -> int:
 def visit(build: "Builder", component: Component, parts: int, step: Step, inside: Callable[[], None]) -> None:
     """One command on the key's node; a get then hits or misses, a set stores."""
     spec: Spec = component.spec
+    choice = BY_KEY if spec.holds else BY_CHANCE  # without a data set there is no key, but keys spread all the same
 
     build.use_key(component)
 
     def command() -> None:
-        build.work(step, parts, build.timing(step.takes or spec.takes_ns), BY_KEY, spec.latency_ns)
+        build.work(step, parts, build.timing(step.takes or spec.takes_ns), choice, spec.latency_ns)
 
     if step.verb == "set":
         build.arrow(component.name, command)

@@ -48,6 +48,7 @@ BY_BALANCE = 0  # the group's own rule among the nodes believed alive
 BY_REGISTER = 1  # the node whose slot is in the register
 BY_KEY = 2  # hash of the task's key
 BY_FIRST = 3  # the primary
+BY_CHANCE = 4  # any node, dead or alive: the hash of a key that nobody models
 
 # Queue disciplines of slots and balancing rules, in the order of the kinds' choices.
 FIFO, LIFO, DROP_EXPIRED = 0, 1, 2
