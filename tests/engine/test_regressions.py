@@ -211,6 +211,38 @@ def test_a_dead_node_of_a_cache_without_a_data_set_fails_its_share() -> None:
     assert failed / calls == pytest.approx(0.25, rel=0.02)
 
 
+@pytest.mark.parametrize("rest", ["", ", {call: db, takes: 1 us}"])
+def test_a_load_that_stores_nothing_gives_its_lease_up(rest: str) -> None:
+    body = f"""
+requirements: {{peak: 1x, data: {{d: {{size: 1 KB, count: 1}}}}}}
+components:
+  c: {{kind: redis, holds: d, lock: true, lease: 10 s, takes: 1 us, latency: 0 s}}
+  db: {{kind: external}}
+flows:
+  f: {{rate: 1000/s, steps: [{{get: c, on_miss: [{{call: db, takes: {{constant: 20 ms}}}}{rest}]}}]}}
+"""
+    run = run_of(body, lasts="10 s", scenario="starts: cold")
+    assert run.flows["f"].latency.max_ns < 100_000_000
+    assert totals(run)["c"]["loads"] == pytest.approx(500, rel=0.1)  # one after another, 20 ms each
+
+
+def test_a_cache_another_flow_fills_is_not_locked_for_the_length_of_a_lease() -> None:
+    body = """
+requirements: {peak: 1x, data: {d: {size: 1 KB, count: 10}}}
+components:
+  c: {kind: redis, holds: d, lock: true, lease: 10 s, ttl: 2 s, takes: 1 us, latency: 0 s}
+  db: {kind: external}
+  q: {kind: log, partitions: 100}
+  w: {kind: service}
+flows:
+  f: {rate: 1000/s, steps: [{get: c, on_miss: [{call: db, takes: {constant: 20 ms}}, {publish: q}]}]}
+  g: {trigger: q, steps: [{run: w, cpu: 1 ms}, {set: c}]}
+"""
+    run = run_of(body, lasts="20 s", scenario="starts: cold")
+    assert run.flows["f"].latency.max_ns < 1_000_000_000
+    assert totals(run)["c"]["hits"] > 0.9 * totals(run)["f"]["offered"]
+
+
 def test_calls_whose_time_is_used_up_are_counted_at_their_arrow() -> None:
     body = queue_of("kind: external", "{constant: 2 s}", 100) + "policies: {client -> x: {deadline: 1 s}}\n"
     run = run_of(body, lasts="10 s")
