@@ -84,15 +84,15 @@ def _components(world: Arena, program: Program, bins: int) -> dict[str, Componen
 def _component(world: Arena, program: Program, number: int, bins: int) -> ComponentRun:
     series = world.component_series[number, :, :bins]
     calls = np.maximum(series[state.CALLS], 1)
-    queued = (series[state.QUEUED_NS] + series[state.WAITED_NS]) / program.bin_ns
+    waited = series[state.QUEUED_NS] + series[state.LINE_NS]
     is_cache = any(cache.component == number for cache in program.caches)
     is_log = any(log.component == number for log in program.logs)
     return ComponentRun(
         calls=_ints(series[state.CALLS]),
         failed=_ints(series[state.MISSED]),
         utilisation=_utilisation(program, number, series),
-        queue=tuple(float(x) for x in queued),
-        wait_ns=_ints((series[state.WAITED_NS] + series[state.SLOT_WAITED_NS]) // calls),
+        queue=tuple(float(x) for x in waited / program.bin_ns),
+        wait_ns=_ints(waited // calls),
         hits=_ints(series[state.HITS]) if is_cache else (),
         misses=_ints(series[state.MISSES]) if is_cache else (),
         loads=_ints(series[state.LOADS]) if is_cache else (),

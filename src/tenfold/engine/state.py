@@ -89,7 +89,7 @@ class Task:
     deadline_ns: int = 0
     node: Small = NONE
     epoch: Small = 0
-    queued_ns: int = 0
+    start_ns: int = 0  # when its server begins with it; when its call was first lost
 
 
 @dataclass(slots=True)
@@ -217,12 +217,17 @@ P99 = P50 + 2
 FLOW_COLUMNS = P50 + 3
 
 # Columns of World.component_series[component, column, bin].
-CALLS, MISSED, BUSY_NS, HELD_NS, QUEUED_NS, WAITED_NS, HITS, MISSES, LOADS, BACKLOG, SLOT_WAITED_NS = range(11)
-COMPONENT_COLUMNS = 11
+CALLS, MISSED, BUSY_NS, HELD_NS, QUEUED_NS, LINE_NS, HITS, MISSES, LOADS, BACKLOG = range(10)
+COMPONENT_COLUMNS = 10
+# LINE_NS is time spent waiting for servers. In bins not yet closed it holds differences to the bin before: who waits
+# over many bins is entered and taken out with two additions each.
 
 # Columns of World.totals[flow]: after warm-up.
 COUNT, SUM_NS, SQUARES, LARGEST_NS = range(4)
 TOTAL_COLUMNS = 4
+
+FAR_NS = 4_000_000_000_000_000_000
+"""127 years: later than any run ends. Durations are cut here, so that sums of two fit into 64 bits."""
 
 SHARES = (0.5, 0.95, 0.99, 0.999)
 """Percentiles of the whole run, columns of World.percentiles[flow]."""

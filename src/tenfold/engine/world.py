@@ -111,7 +111,7 @@ def build(program: Program, seed: int) -> Arena:
             "switches": np.zeros(max(1, program.switches), np.float64),
             "dice": dice.streams(program.stream_names, seed),
             "flow_series": np.zeros((len(program.flows), state.FLOW_COLUMNS, bins), np.int64),
-            "component_series": np.zeros((len(program.components), state.COMPONENT_COLUMNS, bins), np.int64),
+            "component_series": np.zeros((len(program.components), state.COMPONENT_COLUMNS, bins + 1), np.int64),
             "recent": np.zeros((len(program.flows), BUCKETS), np.int64),
             "whole": np.zeros((len(program.flows), BUCKETS), np.int64),
             "totals": np.zeros((len(program.flows), state.TOTAL_COLUMNS), np.float64),

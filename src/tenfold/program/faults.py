@@ -27,7 +27,7 @@ def timetable(design: Design, scenario: Scenario, build: "Builder") -> tuple[Fau
     rows = [row for fault in scenario.faults for row in _instants(design, fault, build)]
     for levels, action, rest in (_losses(scenario, build), _slow_downs(scenario, build)):
         for target, spans in levels.items():
-            rows += [FaultRow(at_ns, action, target, value=value) for at_ns, value in _worst(spans, rest)]
+            rows += [FaultRow(at_ns, action, *target, value=value) for at_ns, value in _worst(spans, rest)]
     return tuple(sorted(rows, key=lambda row: row.at_ns))
 
 
@@ -54,26 +54,24 @@ def _instants(design: Design, fault: Fault, build: "Builder") -> list[FaultRow]:
 Span = tuple[int, int, float]
 """From, to (0: the end of the run), how bad."""
 
-Levels = tuple[dict[int, list[Span]], int, float]
-"""Spans by target, the action that sets the level, the level at rest."""
+Levels = tuple[dict[tuple[int, int], list[Span]], int, float]
+"""Spans by target and its size, the action that sets the level, the level at rest."""
 
 
 def _losses(scenario: Scenario, build: "Builder") -> Levels:
-    spans: dict[int, list[Span]] = {}
+    spans: dict[tuple[int, int], list[Span]] = {}
     for fault in scenario.faults:
         if fault.verb in ("drop", "partition"):
             share = 1.0 if fault.verb == "partition" else fault.share_ratio
-            spans.setdefault(build.switches[fault.arrow or fault.target], []).append(_span(fault, share))
+            spans.setdefault((build.switches[fault.arrow or fault.target], 1), []).append(_span(fault, share))
     return spans, p.LOSS, 0.0
 
 
 def _slow_downs(scenario: Scenario, build: "Builder") -> Levels:
-    spans: dict[int, list[Span]] = {}
+    spans: dict[tuple[int, int], list[Span]] = {}
     for fault in scenario.faults:
-        if fault.verb == "slow":
-            first, size = _nodes(build, fault)
-            for node in range(first, first + size):
-                spans.setdefault(node, []).append(_span(fault, fault.by_factor))
+        if fault.verb == "slow":  # always all nodes of a component
+            spans.setdefault(_nodes(build, fault), []).append(_span(fault, fault.by_factor))
     return spans, p.SLOW, 1.0
 
 

@@ -55,7 +55,7 @@ class ComponentRun:
     failed: tuple[int, ...]  # visits refused or failed
     utilisation: Mapping[str, tuple[float, ...]]  # resource ("cpu", "workers", "connections") -> busy share, 0..1
     queue: tuple[float, ...]  # mean number waiting
-    wait_ns: tuple[int, ...]  # mean wait before service of the visits of the bin
+    wait_ns: tuple[int, ...]  # time spent waiting in the bin / visits that arrived: the mean wait (Little's law)
     hits: tuple[int, ...] = ()  # caches: served from the cache (stale included)
     misses: tuple[int, ...] = ()
     loads: tuple[int, ...] = ()  # caches: loads started (background refreshes included)
