@@ -38,20 +38,34 @@ ROOM = 256
 
 @njit
 def _lose(w, t, op):
-    """The call gets lost while its switch says so: the caller's timeout ends it, or TCP gives up."""
+    """The call gets lost while its switch says so: TCP sends it again until it gives up."""
     task = w.tasks[t]
-    if task.woken == 0 and task.wait == TIME:
+    if task.wait == TIME:
         task.wait = NOTHING
-        return failed(w, t, op, NO_ANSWER)
+        return _send_again(w, t, op)
     share = w.switches[op.target]
     if share <= 0.0 or draw(w.dice, op.stream) >= share:
         task.pc += 1
         return t
-    if op.count == 1 and task.parent != NONE:
-        w.tasks[task.parent].child = NONE
-        free(w, t)
+    task.start_ns = w.clock[0].now_ns
+    sleep(w, t, task.start_ns + p.RESEND_NS, TIME)
+    return NONE
+
+
+@njit
+def _send_again(w, t, op):
+    """What was lost gets through when the fault is over; each pause is twice as long as the one before."""
+    task = w.tasks[t]
+    if op.count == 1 and task.parent == NONE:
+        free(w, t)  # its caller has hung up
         return NONE
-    sleep(w, t, w.clock[0].now_ns + op.latency_ns, TIME)
+    if w.switches[op.target] <= 0.0:
+        task.pc += 1
+        return t
+    passed_ns = w.clock[0].now_ns - task.start_ns
+    if passed_ns >= op.latency_ns:
+        return failed(w, t, op, NO_ANSWER)
+    sleep(w, t, task.start_ns + min(2 * passed_ns + p.RESEND_NS, op.latency_ns), TIME)
     return NONE
 
 
