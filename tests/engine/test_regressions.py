@@ -6,9 +6,6 @@ import pytest
 from apart import totals_of
 from small_runs import failures, mean, queue_of, run_of, totals
 
-from tenfold.engine import world
-from tenfold.errors import UsageError
-
 TWO_DATA_SETS = """
 requirements:
   peak: 1x

@@ -26,6 +26,7 @@ from tenfold.engine.state import (
     TIMER_ATTEMPT,
     TIMER_LEASE,
     TIMERS_PER_TASK,
+    TOO_MANY,
 )
 from tenfold.engine.tasks import FIRST_LIST, free, make_ready, next_ready, sleep, stop_timer
 from tenfold.policies.verbs import FAILURE, SUCCESS
@@ -201,6 +202,8 @@ def _end_bin(w):
     w.progress[0] = clock.now_ns
     w.progress[1] = clock.requests
     w.progress[2] = clock.events
+    if clock.full_log != NONE:
+        return TOO_MANY
     if clock.now_ns >= clock.end_ns:
         return FINISHED
     push(w.heap, clock, min(clock.bin_end_ns, clock.end_ns), BIN_ID)

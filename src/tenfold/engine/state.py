@@ -53,6 +53,7 @@ class Clock:
     specials: int = 0  # ids below this in the heap are not tasks
     fault_count: int = 0
     source_count: int = 0
+    full_log: int = NONE  # the log that has more messages waiting than memory was claimed for
 
 
 @dataclass(slots=True)
@@ -158,6 +159,7 @@ class LogState:
     waiting: int = 0
     first: int = 0
     ring_first: int = 0
+    ring_size: int = 1
 
 
 @dataclass(slots=True)

@@ -15,6 +15,11 @@ MISS_GUESS = 0.1
 """How often a miss branch is reached, for the warm start of caches inside it; the warm-up cut hides the error."""
 
 
+NODES_MAX = 1_000_000
+SERVERS_MAX = 16_000_000
+"""Nodes and servers of all components the engine keeps: some 150 and 8 bytes each, about 0.3 GB."""
+
+
 class Label:
     """A place in the program, known once `Builder.place` has been called with it."""
 
@@ -79,6 +84,7 @@ class Builder:
         self.where = Where("", "", Label())
         self.resources: dict[int, tuple[str, ...]] = {}
         self._pending: list[_Pending] = []
+        self._servers = 0
 
     # What kinds declare.
 
@@ -99,6 +105,8 @@ class Builder:
         """Declare a component's nodes: `servers` that work and `slots` that are held on each; the group's number."""
         number = self.component_numbers[component.name]
         first = len(self.tables.nodes)
+        self._servers += nodes * servers
+        _check_room(component, nodes, servers, first + nodes, self._servers)
         node = Node(number, servers, slots, queue, discipline, contention, int(is_left))
         self.tables.nodes.extend([node] * nodes)
         self.tables.groups.append(Group(number, first, nodes, balance, self.stream(f"{component.name}/balance")))
@@ -357,6 +365,17 @@ class Builder:
 
     def _name(self, path: Path) -> str:
         return "/".join(str(part) for part in path)
+
+
+def _check_room(component: Component, nodes: int, servers: int, all_nodes: int, all_servers: int) -> None:
+    """Refuse what does not fit into memory, before it is built."""
+    if all_nodes <= NODES_MAX and all_servers <= SERVERS_MAX:
+        return
+    raise UsageError(
+        f"{component.name} has {nodes:,} nodes with {servers:,} servers each; the simulator keeps at most "
+        f"{NODES_MAX:,} nodes and {SERVERS_MAX:,} servers, all components together",
+        "scale the design down: a thousandth of the nodes and of the load shows the same",
+    )
 
 
 def _place_of(value: Any) -> Any:
