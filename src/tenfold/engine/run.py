@@ -21,13 +21,17 @@ WATCH_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run is: simulated time in ns, of how much, requests and events so far, wall time in s."""
+    """How far a run is: simulated time in ns, of how much, requests and events so far, wall time in s.
+
+    is_compiled: whether the engine is there: compiled now, or loaded from the disk.
+    """
 
     now_ns: int
     asked_ns: int
     requests: int
     events: int
     wall_s: float
+    is_compiled: bool = True
 
 
 def simulate(
@@ -103,7 +107,7 @@ class _Worker(threading.Thread):
             loop.prepare(self.world)
             self.is_compiled = True
             loop.begin(self.world)
-            while loop.advance(self.world) == NEEDS_ROOM:
+            while (why := loop.advance(self.world)) == NEEDS_ROOM:
                 self._make_room()
             if why == TOO_MANY:
                 self._refuse_messages()
