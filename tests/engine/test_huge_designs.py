@@ -44,7 +44,7 @@ def test_a_setting_has_an_upper_bound(kind: str, setting: str) -> None:
 def test_more_servers_than_memory_is_spent_on_are_refused(kind: str) -> None:
     verb = "query" if "postgres" in kind else "run"
     body = f"components: {{x: {{kind: {kind}}}}}\nflows: {{f: {{rate: 1/s, steps: [{{{verb}: x}}]}}}}\n"
-    with pytest.raises(UsageError, match="x has .*at most 1,000,000 nodes and 16,000,000 servers"):
+    with pytest.raises(UsageError, match=r"x has .*at most 1,000,000 nodes and 16,000,000 servers"):
         program_of(body)
 
 

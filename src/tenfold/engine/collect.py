@@ -53,6 +53,7 @@ def _flow(world: Arena, program: Program, number: int, bins: int) -> FlowRun:
         p99_ns=_ints(series[state.P99]),
         latency=_latency(world, number),
         unfinished=int(series[state.OFFERED].sum()) - ended,
+        is_triggered=any(source.flow == number and source.log >= 0 for source in program.sources),
     )
 
 

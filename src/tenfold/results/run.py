@@ -45,6 +45,7 @@ class FlowRun:
     p99_ns: tuple[int, ...]
     latency: Latency  # of successes after warm-up
     unfinished: int  # still under way at the end
+    is_triggered: bool = False  # messages of a log start it, not clients
 
 
 @dataclass(frozen=True, slots=True)
