@@ -186,8 +186,8 @@ def commands() -> str:
     parts = [
         "# Commands\n",
         f"```text\n{help_of(group, 'tenfold')}\n```\n",
-        "Exit codes: 0 fine; 1 an expectation or SLO was missed; 2 the request or the design cannot be used; "
-        "3 a fault of Tenfold's own; 130 stopped by Ctrl-C. [More](../explanation/verdict.md#exit-codes).\n",
+        "Exit codes: 0 fine; 1 an expectation or SLO was missed (`compare`: by B); 2 the request or the design cannot "
+        "be used; 3 a fault of Tenfold's own; 130 stopped by Ctrl-C. [More](../explanation/verdict.md#exit-codes).\n",
     ]
     for name in VERBS:
         command = group.get_command(click.Context(group), name)

@@ -299,9 +299,10 @@ _SYSTEMS = Path(__file__).with_name("systems")
 def _design_path(design: str | os.PathLike[str]) -> str:
     """The path of a design given by path or by a shipped system's name."""
     text = os.fspath(design)
-    if os.path.exists(text):
+    is_shipped = text in shipped()
+    if os.path.exists(text) and not (is_shipped and os.path.isdir(text)):
         return text
-    if text in shipped():
+    if is_shipped:
         return str(_SYSTEMS / text / "design.yaml")
     if os.sep in text or text.endswith((".yaml", ".yml")):
         raise UsageError(f"there is no file {text}", f"give the path of a design file, or {_shipped_text(text)}")

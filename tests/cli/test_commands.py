@@ -7,14 +7,20 @@ import resource
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from runs import RECOVERED, STUCK, design_of, recovers, scenario_of
+from runs import RECOVERED, STEADY, STOPPED, STUCK, Phase, S, design_of, recovers, run_of, scenario_of
+from tenfold import api
+from tenfold.api import Judged
 from tenfold.cli import main
 from tenfold.cli.group import VERBS
+from tenfold.cli.progress import COMPILING, Bar
+from tenfold.engine.run import Progress
 from tenfold.report.run_json import runs_json
+from tenfold.report.style import Style
 from tenfold.results.run import Run
 from tenfold.verdict import judge
 
@@ -132,7 +138,92 @@ def test_an_output_that_cannot_be_written_is_no_traceback(
     capsys: pytest.CaptureFixture[str], saved: tuple[str, str]
 ) -> None:
     code, _, err = called(capsys, "compare", *saved, "-o", "/no/such/folder/x.txt")
-    assert (code, "No such file or directory" in err) == (2, True)
+    assert (code, "/no/such/folder/x.txt: No such file or directory" in err) == (2, True)
+
+
+def test_a_comparison_whose_second_side_misses_something_is_exit_code_1(
+    capsys: pytest.CaptureFixture[str], saved: tuple[str, str]
+) -> None:
+    code, out, _ = called(capsys, "compare", *reversed(saved))
+    assert (code, "missed: recovers within 60 s" in out) == (1, True)
+
+
+def test_a_comparison_stopped_on_its_first_side_does_not_begin_the_second(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def stopped(design: object, scenario: str, **_: object) -> Judged:
+        asked.append(scenario)
+        return Judged(STOPPED, judge(design_of(), scenario_of(), STOPPED))
+
+    monkeypatch.setattr(api, "simulate", stopped)
+    code, out, err = called(capsys, "compare", "timeline", "timeline", "--set-b", "components.api.replicas=30")
+    assert (code, out, len(asked)) == (130, "", 1)
+    assert "stopped: there is nothing to compare timeline with" in err
+    assert "2 min of 5 min simulated" in err
+
+
+def test_runs_with_other_flows_loads_or_lengths_have_no_arrivals_in_common(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    quicker = run_of(Phase(0, rate=2000), trigger=None)
+    shorter = run_of(Phase(0), trigger=None, lasts_s=200)
+    other = replace(STEADY, flows={"write": STEADY.flows["read"]})
+    paths = [_saved(tmp_path / f"{i}.json", run) for i, run in enumerate((STEADY, quicker, shorter, other))]
+    for path, note in (
+        (paths[1], "different arrivals of read"),
+        (paths[2], "different lengths: 5 min and 200 s"),
+        (paths[3], "different arrivals of read, write"),
+    ):
+        _, out, _ = called(capsys, "compare", paths[0], path)
+        assert note in out
+        assert ("same arrivals in both" in out) == (path == paths[2])
+
+
+def test_flows_that_messages_start_do_not_make_arrivals_differ(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    runs = []
+    for number, rate in enumerate((10, 20)):
+        delivered = replace(run_of(Phase(0, rate=rate), trigger=None).flows["read"], is_triggered=True)
+        runs.append(_saved(tmp_path / f"{number}.json", replace(STEADY, flows={**STEADY.flows, "deliver": delivered})))
+    _, out, _ = called(capsys, "compare", *runs)
+    assert "same arrivals in both" in out
+    assert "note" not in out
+
+
+def _saved(path: Path, run: Run) -> str:
+    path.write_text(runs_json([(run, judge(design_of(), scenario_of(), run))]), encoding="utf-8")
+    return str(path)
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "shop/", ".yaml", " "])
+def test_a_design_without_a_name_is_not_written(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, _, err = called(capsys, "new", name)
+    assert (code, "is no name for a file" in err) == (2, True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_of_the_same_name_does_not_hide_a_shipped_system(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "timeline").mkdir()
+    code, out, _ = called(capsys, "size", "timeline")
+    assert (code, out.startswith("Home timeline")) == (0, True)
+
+
+def test_a_run_in_which_nothing_has_happened_yet_is_not_taken_for_compiling() -> None:
+    stream = io.StringIO()
+    bar = Bar("s", stream, Style())
+    bar(Progress(0, 60 * S, 0, 0, wall_s=60.0, is_compiled=True))
+    assert stream.getvalue() == ""
+    bar(Progress(0, 60 * S, 0, 0, wall_s=60.0, is_compiled=False))
+    assert stream.getvalue() == f"{COMPILING}\n"
 
 
 def test_a_fault_of_our_own_is_one_line_and_its_own_code(

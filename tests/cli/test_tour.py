@@ -1,6 +1,8 @@
 """The tour's last table and its commands; the run itself is the shipped system's own test."""
 
-from runs import RECOVERED, STUCK, design_of, recovers, scenario_of
+import pytest
+
+from runs import RECOVERED, STOPPED, STUCK, design_of, recovers, scenario_of
 from tenfold.api import Judged
 from tenfold.cli import tour
 from tenfold.report.style import Style
@@ -25,6 +27,17 @@ def test_the_last_table_is_understood_without_a_manual() -> None:
         "database calls per second, at most    1,030 /s          350 /s   1/2.9",
         "does it recover?                            no      after 12 s",
     ]
+
+
+def test_an_incident_that_was_stopped_has_no_moral(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = []
+    for run in (STOPPED, RECOVERED):
+        monkeypatch.setattr(tour, "_run", lambda *_, run=run: _judged(run))
+        tour._incident(tour.Guide(Style()), None, 1)  # type: ignore[arg-type]
+        told.append("It got over it" in capsys.readouterr().out)
+    assert told == [False, True]
 
 
 def test_a_long_command_is_folded_where_a_shell_goes_on() -> None:

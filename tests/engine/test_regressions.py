@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 from apart import totals_of
-from small_runs import queue_of, run_of, totals
+from small_runs import failures, mean, queue_of, run_of, totals
 
 TWO_DATA_SETS = """
 requirements:
@@ -170,3 +170,77 @@ flows:
 """
     seen = totals(run_of(body, lasts="60 s", scenario="starts: cold"))
     assert seen["c"]["hits"] + seen["c"]["misses"] == pytest.approx(seen["f"]["offered"], abs=2)
+
+
+@pytest.mark.parametrize("balance", ["round_robin", "random", "least_in_flight", "two_choices"])
+@pytest.mark.parametrize("lasts_s", [2, 15])
+def test_instances_that_all_came_back_share_the_load(balance: str, lasts_s: int) -> None:
+    body = queue_of(f"kind: service, replicas: 4, cores: 1, workers: 10k, balance: {balance}", "{constant: 2 ms}", 1000)
+    run = run_of(body, scenario=f"faults: [{{at: 10 s, kill: x, for: {lasts_s} s}}]")
+    assert max(run.flows["f"].p95_ns[13 + lasts_s :]) < 50_000_000  # one alone would be 200 % busy
+    assert sum(run.flows["f"].good[13 + lasts_s :]) == pytest.approx(1000 * (47 - lasts_s), rel=0.02)
+
+
+def test_an_instance_back_before_the_health_check_is_not_taken_out() -> None:
+    body = queue_of("kind: service, replicas: 2, cores: 1, workers: 10k", "{constant: 1.5 ms}", 1000)
+    run = run_of(body, scenario="faults: [{at: 5 s, kill: x, nodes: 1, for: 3 s}]")
+    assert failures(run.flows["f"], 5, 8) == pytest.approx(1500, rel=0.1)
+    assert max(run.flows["f"].p95_ns[9:]) < 50_000_000  # the other alone would be 150 % busy
+
+
+NO_DATA_SET = """
+components:
+  c: {kind: redis, nodes: 4, takes: 100 us, latency: 0 s}
+flows:
+  f: {rate: 20k/s, steps: [{get: c, hit_ratio: 100%}]}
+"""
+
+
+def test_a_cache_without_a_data_set_spreads_its_commands_over_the_nodes() -> None:
+    run = run_of(NO_DATA_SET, lasts="10 s")
+    assert mean(run.components["c"].utilisation["thread"]) == pytest.approx(0.5, rel=0.02)
+    assert run.flows["f"].latency.p99_ns < 2_000_000  # on one node the queue would grow without end
+
+
+def test_a_dead_node_of_a_cache_without_a_data_set_fails_its_share() -> None:
+    run = run_of(NO_DATA_SET, lasts="10 s", scenario="faults: [{at: 2 s, kill: c, nodes: 1}]")
+    calls, failed = (sum(series[20:]) for series in (run.components["c"].calls, run.components["c"].failed))
+    assert failed / calls == pytest.approx(0.25, rel=0.02)
+
+
+@pytest.mark.parametrize("rest", ["", ", {call: db, takes: 1 us}"])
+def test_a_load_that_stores_nothing_gives_its_lease_up(rest: str) -> None:
+    body = f"""
+requirements: {{peak: 1x, data: {{d: {{size: 1 KB, count: 1}}}}}}
+components:
+  c: {{kind: redis, holds: d, lock: true, lease: 10 s, takes: 1 us, latency: 0 s}}
+  db: {{kind: external}}
+flows:
+  f: {{rate: 1000/s, steps: [{{get: c, on_miss: [{{call: db, takes: {{constant: 20 ms}}}}{rest}]}}]}}
+"""
+    run = run_of(body, lasts="10 s", scenario="starts: cold")
+    assert run.flows["f"].latency.max_ns < 100_000_000
+    assert totals(run)["c"]["loads"] == pytest.approx(500, rel=0.1)  # one after another, 20 ms each
+
+
+def test_a_cache_another_flow_fills_is_not_locked_for_the_length_of_a_lease() -> None:
+    body = """
+requirements: {peak: 1x, data: {d: {size: 1 KB, count: 10}}}
+components:
+  c: {kind: redis, holds: d, lock: true, lease: 10 s, ttl: 2 s, takes: 1 us, latency: 0 s}
+  db: {kind: external}
+  q: {kind: log, partitions: 100}
+  w: {kind: service}
+flows:
+  f: {rate: 1000/s, steps: [{get: c, on_miss: [{call: db, takes: {constant: 20 ms}}, {publish: q}]}]}
+  g: {trigger: q, steps: [{run: w, cpu: 1 ms}, {set: c}]}
+"""
+    run = run_of(body, lasts="20 s", scenario="starts: cold")
+    assert run.flows["f"].latency.max_ns < 1_000_000_000
+    assert totals(run)["c"]["hits"] > 0.9 * totals(run)["f"]["offered"]
+
+
+def test_calls_whose_time_is_used_up_are_counted_at_their_arrow() -> None:
+    body = queue_of("kind: external", "{constant: 2 s}", 100) + "policies: {client -> x: {deadline: 1 s}}\n"
+    run = run_of(body, lasts="10 s")
+    assert run.arrows["client -> x"].deadlines == failures(run.flows["f"]) > 800

@@ -37,6 +37,7 @@ def test_shares_are_neither_all_nor_nothing_by_rounding_alone() -> None:
 def test_durations_and_factors() -> None:
     assert [duration(0), duration(1_400_000), duration(9e11)] == ["0 s", "1.4 ms", "15 min"]
     assert [factor(x) for x in (0.5, 2.94, 9.96, 22.4)] == ["0.5x", "2.9x", "10x", "22x"]
+    assert [factor(x) for x in (0.25, 0.0432, 0.00001, 0.0, 0.97)] == ["0.25x", "0.043x", "<0.0001x", "0.0x", "1.0x"]
 
 
 def test_what_was_not_measured_is_a_dash() -> None:

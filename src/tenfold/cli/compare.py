@@ -10,8 +10,8 @@ from tenfold import api
 from tenfold.cli import options
 from tenfold.cli.output import deliver
 from tenfold.cli.progress import Bar
-from tenfold.cli.terminal import style_of
-from tenfold.cli.trouble import FINE, STOPPED
+from tenfold.cli.terminal import note, style_of
+from tenfold.cli.trouble import FINE, MISSED, STOPPED
 from tenfold.errors import UsageError, one_of
 
 
@@ -62,34 +62,55 @@ def command(
     naming the design twice:
 
         tenfold compare timeline timeline -s stampede --set-b components.timeline_cache.lock=true
+
+    Exit code 1 when B misses an expectation or SLO; what A misses is shown only.
     """
     sides = Side(a, (*both, *set_a)), Side(b, (*both, *set_b))
     if not any(side.is_saved for side in sides) and sides[0] == sides[1]:
         raise UsageError("A and B are the same", "change one of them: --set-b components.NAME.SETTING=VALUE")
-    pairs = _pairs(sides, scenarios, load, seed)
+    pairs, alone = _pairs(sides, scenarios, load, seed)
     as_json = options.format_of(format_, output) == "json"
-    deliver(_json(pairs) if as_json else _text(pairs, sides), output)
-    return FINE if all(each.run.is_complete for pair in pairs for each in pair) else STOPPED
+    if as_json or pairs:
+        deliver(_json(pairs) if as_json else _text(pairs, sides), output)
+    if alone:
+        note("\n".join(_alone(*alone)))
+    if alone or not all(each.run.is_complete for pair in pairs for each in pair):
+        return STOPPED
+    return MISSED if any(b.verdict.missed for _, b in pairs) else FINE
 
 
-def _pairs(
-    sides: tuple[Side, Side], scenarios: Sequence[str], load: float, seed: int
-) -> list[tuple[api.Judged, api.Judged]]:
-    """Both sides of every scenario. Saved runs say which scenarios, seeds and loads there are."""
+Pairs = list[tuple[api.Judged, api.Judged]]
+Alone = tuple[str, api.Judged]
+"""The label of one side and its run, which was stopped before the other side began."""
+
+
+def _pairs(sides: tuple[Side, Side], scenarios: Sequence[str], load: float, seed: int) -> tuple[Pairs, Alone | None]:
+    """Both sides of every scenario, until one is stopped. Saved runs say which scenarios, seeds and loads there are."""
     for side in sides:
         if side.is_saved and side.overrides:
             raise UsageError(f"{side.name} is a saved run; nothing of it can be set", "name the design instead")
     runs = [_Runs(side, load, seed) for side in sides]
     names = _names(runs, scenarios)
-    pairs = []
+    pairs: Pairs = []
     for name in names:
         first, second = (runs[0], runs[1]) if runs[0].saved else (runs[1], runs[0])
         one = first.judged(name, None)
+        if not (first.saved or one.run.is_complete):
+            return pairs, (first.label, one)
         other = second.judged(name, one if first.saved else None)
         pairs.append((one, other) if first is runs[0] else (other, one))
         if not (one.run.is_complete and other.run.is_complete):
             break
-    return pairs
+    return pairs, None
+
+
+def _alone(label: str, judged: api.Judged) -> list[str]:
+    """What there is of a comparison that was stopped during its first side."""
+    from tenfold.report.run_text import header, verdict_lines
+
+    style = style_of(sys.stderr)
+    first = f"stopped: there is nothing to compare {label} with"
+    return [first, header(judged.run, None, style), *verdict_lines(judged.verdict, judged.run, style)]
 
 
 def _names(runs: "Sequence[_Runs]", asked: Sequence[str]) -> list[str]:
@@ -141,14 +162,14 @@ class _Runs:
             bar.close()
 
 
-def _text(pairs: list[tuple[api.Judged, api.Judged]], sides: tuple[Side, Side]) -> str:
+def _text(pairs: Pairs, sides: tuple[Side, Side]) -> str:
     from tenfold.report.compare_text import compare_text
 
     style = style_of(sys.stdout)
     return "\n".join(compare_text(api.compare(a, b), sides[0].label, sides[1].label, style) for a, b in pairs)
 
 
-def _json(pairs: list[tuple[api.Judged, api.Judged]]) -> str:
+def _json(pairs: Pairs) -> str:
     import json
 
     from tenfold.report.plain import to_plain

@@ -18,6 +18,8 @@ SCHEMA = Path(".tenfold") / "schema.json"
 @click.option("--force", is_flag=True, help="Replace a file that is there.")
 def command(name: str, force: bool) -> None:
     """Write a small commented design file, NAME.yaml, and the schema editors complete it by."""
+    if not Path(name.removesuffix(".yaml").removesuffix(".yml")).name.strip(". ") or name.endswith("/"):
+        raise UsageError(f"{name!r} is no name for a file", "write a name: tenfold new shop")
     path = Path(name if name.endswith((".yaml", ".yml")) else f"{name}.yaml")
     if path.exists() and not force:
         raise UsageError(f"{path} is there already", "choose another name, or replace it with --force")

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 COMPILING = "compiling the engine, once per version: about 30 s"
 _COMPILES_AFTER_S = 2.0
-"""A cached engine has begun by then; one that has not is being compiled."""
+"""A cached engine is loaded by then; one that is not is being compiled."""
 _EVERY_S = 0.1
 _BAR = 24
 
@@ -30,10 +30,9 @@ class Bar:
 
     def __call__(self, progress: "Progress") -> None:
         """Show how far the run is."""
-        if progress.now_ns <= 0:
+        if not progress.is_compiled:
             self._wait(progress.wall_s)
-            return
-        if self._is_terminal and progress.wall_s - self._drawn_s >= _EVERY_S:
+        elif self._is_terminal and progress.now_ns > 0 and progress.wall_s - self._drawn_s >= _EVERY_S:
             self._drawn_s = progress.wall_s
             self._draw(self._line(progress))
 

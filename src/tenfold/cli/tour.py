@@ -125,7 +125,8 @@ def _incident(guide: Guide, design: "Design", seed: int) -> api.Judged:
     )
     judged = _run(design, seed)
     _outcome(guide, judged)
-    guide.say(_MORALS.get(judged.verdict.state, "It got over it, but see how many calls reached the database."))
+    if judged.run.is_complete:
+        guide.say(_MORALS.get(judged.verdict.state, "It got over it, but see how many calls reached the database."))
     return judged
 
 

@@ -39,6 +39,11 @@ def declare(arrays: Mapping[str, tuple[np.dtype[Any], int]]) -> None:
         _DECLARED[name] = types.Array(numpy_support.from_dtype(dtype), dimensions, "C")
 
 
+def declared_text() -> str:
+    """All declared arrays as text: what compiled code knows of their rows."""
+    return "; ".join(f"{name}: {array}" for name, array in _DECLARED.items())
+
+
 class Arena:
     """Named C-contiguous arrays. Compiled code must not outlive it; it keeps the arrays alive."""
 

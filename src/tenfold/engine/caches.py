@@ -211,8 +211,12 @@ def fill(w, t, number):
 
 @njit
 def loaded(w, t, op):
-    """The miss branch has ended well."""
+    """The miss branch has ended well. It may have stored nothing: another flow fills the cache, or nobody does."""
     task = w.tasks[t]
+    if task.leads != NONE:
+        row = _row_of(w, w.caches[op.target], task.key, False)
+        if row != NONE:
+            freshness.release(w.entries[row], task.token)
     stop_leading(w, t, 1)
     task.loads = NONE
     if task.kind == REFRESH:

@@ -189,6 +189,8 @@ def over(w, t, op, cause):
     if cause == NONE:
         task.pc += 1
     else:
+        if cause == DEADLINE and w.arrows[op.target].deadline >= 0:
+            w.arrow_counts[op.target].deadlines += 1
         task.cause = cause
         task.is_marked = w.calls[t].is_marked
         task.pc = op.error

@@ -53,6 +53,7 @@ def _flow(world: Arena, program: Program, number: int, bins: int) -> FlowRun:
         p99_ns=_ints(series[state.P99]),
         latency=_latency(world, number),
         unfinished=int(series[state.OFFERED].sum()) - ended,
+        is_triggered=any(source.flow == number and source.log >= 0 for source in program.sources),
     )
 
 
@@ -85,15 +86,15 @@ def _component(world: Arena, program: Program, number: int, bins: int) -> Compon
     rows = [len(program.components) + i for i, owner in enumerate(program.node_rows) if owner == number]
     series = world.component_series[[number, *rows], :, :bins].sum(axis=0)
     calls = np.maximum(series[state.CALLS], 1)
-    queued = (series[state.QUEUED_NS] + series[state.WAITED_NS]) / program.bin_ns
+    waited = series[state.QUEUED_NS] + series[state.LINE_NS]
     is_cache = any(cache.component == number for cache in program.caches)
     is_log = any(log.component == number for log in program.logs)
     return ComponentRun(
         calls=_ints(series[state.CALLS]),
         failed=_ints(series[state.MISSED]),
         utilisation={**_hottest(world, program, number, rows, bins), **_utilisation(program, number, series)},
-        queue=tuple(float(x) for x in queued),
-        wait_ns=_ints((series[state.WAITED_NS] + series[state.SLOT_WAITED_NS]) // calls),
+        queue=tuple(float(x) for x in waited / program.bin_ns),
+        wait_ns=_ints(waited // calls),
         hits=_ints(series[state.HITS]) if is_cache else (),
         misses=_ints(series[state.MISSES]) if is_cache else (),
         loads=_ints(series[state.LOADS]) if is_cache else (),

@@ -10,6 +10,7 @@ import math
 import numpy as np
 from numba import njit
 
+from tenfold.engine.state import FAR_NS
 from tenfold.program.program import CONSTANT, EMPIRICAL, EXPONENTIAL, LOGNORMAL, PARETO, UNIFORM
 
 _GAMMA = np.uint64(0x9E3779B97F4A7C15)
@@ -18,6 +19,7 @@ _MIX_2 = np.uint64(0x94D049BB133111EB)
 _S30, _S27, _S31, _S11 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(11)
 _UNIT = 2.0**-53
 _TWO_PI = 2.0 * math.pi
+_FAR = float(FAR_NS)
 
 
 def streams(names: tuple[str, ...], seed: int) -> np.ndarray:
@@ -73,12 +75,12 @@ def _rare_shape(row, samples, states, stream):
 
 @njit(forceinline=True)
 def duration_ns(row, samples, states, stream, scale):
-    """A service time in ns, at least 1 unless the distribution is zero."""
+    """A service time in ns, at most FAR_NS."""
     if row.shape == EXPONENTIAL:
-        return np.int64(row.a * scale * exponential(states, stream))
+        return np.int64(min(row.a * scale * exponential(states, stream), _FAR))
     if row.shape == CONSTANT:
-        return np.int64(row.a * scale)
-    return np.int64(_rare_shape(row, samples, states, stream) * scale)
+        return np.int64(min(row.a * scale, _FAR))
+    return np.int64(min(_rare_shape(row, samples, states, stream) * scale, _FAR))
 
 
 # Zipf keys: rejection-inversion (Hoermann and Derflinger, ACM TOMACS 1996). Constant time for any number of keys.

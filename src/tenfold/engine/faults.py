@@ -2,7 +2,7 @@
 
 from numba import njit
 
-from tenfold.engine import caches
+from tenfold.engine import caches, speed
 from tenfold.engine.heap import push
 from tenfold.engine.nodes import kill
 from tenfold.program.program import EXPIRE, KILL, LEAVE, LOSS, REJOIN, REVIVE, SLOW
@@ -35,14 +35,17 @@ def strike(w):
 
 @njit
 def _to_nodes(w, fault):
+    if fault.action == SLOW:
+        speed.change(w, fault.target, fault.size, fault.value)
+        return
+    if fault.action == KILL:
+        speed.clear_lines(w, fault.target, fault.size)
     for number in range(fault.target, fault.target + fault.size):
         node = w.nodes[number]
         if fault.action == KILL:
             kill(w, number)
         elif fault.action == REVIVE:
             node.down_count -= 1
-        elif fault.action == SLOW:
-            node.slow_factor = fault.value
         elif fault.action == LEAVE:
             node.hidden_count += 1
         elif fault.action == REJOIN:

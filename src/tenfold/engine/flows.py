@@ -12,6 +12,7 @@ from tenfold.engine.state import (
     BRANCH,
     BRANCHES,
     FAILED,
+    FAR_NS,
     GOOD,
     MESSAGE,
     MISSED,
@@ -35,11 +36,11 @@ def next_arrival_ns(w, number, from_ns):
     at_ns = float(from_ns)
     while True:
         rate_per_ns = source.rate_per_s * w.load[step].factor * 1e-9
-        end_ns = float(w.load[step + 1].from_ns) if step + 1 < len(w.load) else 4e18
+        end_ns = float(w.load[step + 1].from_ns) if step + 1 < len(w.load) else float(FAR_NS)
         if rate_per_ns * (end_ns - at_ns) >= left:
             return np.int64(at_ns + left / rate_per_ns)
         if step + 1 >= len(w.load):
-            return np.int64(4_000_000_000_000_000_000)
+            return FAR_NS
         left -= rate_per_ns * (end_ns - at_ns)
         at_ns = end_ns
         step += 1
@@ -82,8 +83,10 @@ def publish(w, t, op):
     elif log.waiting >= row.max_length:
         w.component_series[row.component, MISSED, clock.bin] += 1
         return failed(w, t, op, OVERLOAD)
+    elif log.waiting >= log.ring_size:
+        clock.full_log = op.target  # the run ends with the bin
     elif row.source != NONE:
-        w.rings[log.ring_first + (log.first + log.waiting) % row.max_length] = clock.now_ns
+        w.rings[log.ring_first + (log.first + log.waiting) % log.ring_size] = clock.now_ns
         log.waiting += 1
         stats.settle(w, row.component)
         w.levels[row.component].waiting += 1
@@ -114,8 +117,8 @@ def _message_done(w, t):
         log.in_flight -= 1
         return
     published_ns = w.rings[log.ring_first + log.first]
-    log.first = (log.first + 1) % row.max_length
     log.waiting -= 1
+    log.first = (log.first + 1) % log.ring_size if log.waiting > 0 else 0  # memory is touched as far as it is needed
     stats.settle(w, row.component)
     w.levels[row.component].waiting -= 1
     _deliver(w, number, published_ns)

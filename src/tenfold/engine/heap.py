@@ -11,9 +11,8 @@ ID_MASK = (1 << ID_BITS) - 1
 
 
 @njit(forceinline=True)
-def _sift_down(heap, size, at_ns, tag):
-    """Put (at_ns, tag) into the root's hole and restore order."""
-    i = 0
+def _sift_down(heap, size, i, at_ns, tag):
+    """Put (at_ns, tag) into the hole at `i` and restore order below it."""
     while True:
         child = 4 * i + 1
         if child >= size:
@@ -52,7 +51,7 @@ def push(heap, clock, at_ns, identity):
     tag = (clock.sequence << ID_BITS) | identity
     if clock.has_hole:
         clock.has_hole = 0
-        _sift_down(heap, clock.heap_size, at_ns, tag)
+        _sift_down(heap, clock.heap_size, 0, at_ns, tag)
         return
     clock.heap_size += 1
     _sift_up(heap, clock.heap_size - 1, at_ns, tag)
@@ -65,9 +64,17 @@ def pop(heap, clock):
         clock.heap_size -= 1
         last = clock.heap_size
         if last > 0:
-            _sift_down(heap, last, heap[last, 0], heap[last, 1])
+            _sift_down(heap, last, 0, heap[last, 0], heap[last, 1])
     clock.has_hole = 1
     return heap[0, 0], heap[0, 1] & ID_MASK
+
+
+@njit
+def restore(heap, clock):
+    """Restore order after times were changed in place (Floyd, 1964). A hole at the root stays one."""
+    size = clock.heap_size
+    for i in range((size - 2) >> 2, -1 + clock.has_hole, -1):
+        _sift_down(heap, size, i, heap[i, 0], heap[i, 1])
 
 
 @njit

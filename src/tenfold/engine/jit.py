@@ -27,7 +27,10 @@ Small = Annotated[int, 32]
 
 _COLUMNS: dict[Any, type[np.generic]] = {int: np.int64, float: np.float64, bool: np.bool_, Small: np.int32}
 _PACKAGE = pathlib.Path(__file__).parent.parent
-_HASHED = ("policies", "engine", "fields.py")
+_COMPILED = ("engine", "policies", "program", "fields.py")
+"""What compiled code takes its functions, constants and rows from."""
+DECIDING = (*_COMPILED, "design", "errors.py", "kinds", "settings.py", "sizing", "units.py")
+"""What decides how a design becomes a run: from the file over the program to the last event."""
 
 # Kernels several policies share are introduced once.
 for _kernel in dict.fromkeys(kernel for module in FAMILIES for kernel in module.KERNELS):
@@ -56,22 +59,27 @@ def rows_of(objects: Sequence[Any], cls: type[Any] | None = None) -> np.ndarray[
     return rows
 
 
-@functools.cache
-def source_fingerprint() -> int:
-    """A number that changes with the sources of policies and engine; fits into a positive int64.
-
-    Numba's disk cache does not see edits in callees of other files: an entry point that closes over this number is
-    compiled anew after any edit.
-    """
-    digest = hashlib.blake2b(digest_size=7)
-    for name in _HASHED:
-        path = _PACKAGE / name
+def digest_of(names: Sequence[str], package: pathlib.Path = _PACKAGE, also: str = "") -> int:
+    """A number that changes with every source file under `names` and with the text `also`; a positive int64."""
+    digest = hashlib.blake2b(also.encode(), digest_size=7)
+    for name in names:
+        path = package / name
         for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
-            digest.update(file.relative_to(_PACKAGE).as_posix().encode())
+            digest.update(file.relative_to(package).as_posix().encode())
             digest.update(file.read_bytes())
     return int.from_bytes(digest.digest(), "big")
 
 
-def fingerprint_text() -> str:
-    """The fingerprint as people see it in results: 14 hex digits."""
-    return f"{source_fingerprint():014x}"
+def compiled_fingerprint(rows: str, package: pathlib.Path = _PACKAGE) -> int:
+    """What compiled code depends on: its sources and the declared `rows`.
+
+    Numba's disk cache does not see edits in callees of other files: an entry point that closes over this number is
+    compiled anew after any edit.
+    """
+    return digest_of(_COMPILED, package, rows)
+
+
+@functools.cache
+def fingerprint_text(package: pathlib.Path = _PACKAGE) -> str:
+    """The fingerprint of all sources that decide a run, as people see it in results: 14 hex digits."""
+    return f"{digest_of(DECIDING, package):014x}"

@@ -1,16 +1,16 @@
 """The loop: take the first event, let its task run until it waits, again. One compiled function, cached on disk.
 
 Numba's disk cache does not see edits in callees of other files, so the entry point closes over the fingerprint of all
-sources: closure contents are part of its key.
+it is made of: closure contents are part of its key.
 """
 
 from numba import njit, typeof
 
 from tenfold.engine import caches, calls, dice, faults, flows, nodes, stats
-from tenfold.engine.arena import Arena
+from tenfold.engine.arena import Arena, declared_text
 from tenfold.engine.dice import draw
 from tenfold.engine.heap import pop, push
-from tenfold.engine.jit import source_fingerprint
+from tenfold.engine.jit import compiled_fingerprint
 from tenfold.engine.nodes import failed
 from tenfold.engine.state import (
     BACKOFF,
@@ -26,6 +26,7 @@ from tenfold.engine.state import (
     TIMER_ATTEMPT,
     TIMER_LEASE,
     TIMERS_PER_TASK,
+    TOO_MANY,
 )
 from tenfold.engine.tasks import FIRST_LIST, free, make_ready, next_ready, sleep, stop_timer
 from tenfold.policies.verbs import FAILURE, SUCCESS
@@ -38,20 +39,34 @@ ROOM = 256
 
 @njit
 def _lose(w, t, op):
-    """The call gets lost while its switch says so: the caller's timeout ends it, or TCP gives up."""
+    """The call gets lost while its switch says so: TCP sends it again until it gives up."""
     task = w.tasks[t]
-    if task.woken == 0 and task.wait == TIME:
+    if task.wait == TIME:
         task.wait = NOTHING
-        return failed(w, t, op, NO_ANSWER)
+        return _send_again(w, t, op)
     share = w.switches[op.target]
     if share <= 0.0 or draw(w.dice, op.stream) >= share:
         task.pc += 1
         return t
-    if op.count == 1 and task.parent != NONE:
-        w.tasks[task.parent].child = NONE
-        free(w, t)
+    task.start_ns = w.clock[0].now_ns
+    sleep(w, t, task.start_ns + p.RESEND_NS, TIME)
+    return NONE
+
+
+@njit
+def _send_again(w, t, op):
+    """What was lost gets through when the fault is over; each pause is twice as long as the one before."""
+    task = w.tasks[t]
+    if op.count == 1 and task.parent == NONE:
+        free(w, t)  # its caller has hung up
         return NONE
-    sleep(w, t, w.clock[0].now_ns + op.latency_ns, TIME)
+    if w.switches[op.target] <= 0.0:
+        task.pc += 1
+        return t
+    passed_ns = w.clock[0].now_ns - task.start_ns
+    if passed_ns >= op.latency_ns:
+        return failed(w, t, op, NO_ANSWER)
+    sleep(w, t, task.start_ns + min(2 * passed_ns + p.RESEND_NS, op.latency_ns), TIME)
     return NONE
 
 
@@ -187,6 +202,8 @@ def _end_bin(w):
     w.progress[0] = clock.now_ns
     w.progress[1] = clock.requests
     w.progress[2] = clock.events
+    if clock.full_log != NONE:
+        return TOO_MANY
     if clock.now_ns >= clock.end_ns:
         return FINISHED
     push(w.heap, clock, min(clock.bin_end_ns, clock.end_ns), BIN_ID)
@@ -265,7 +282,7 @@ def _build(fingerprint):
     return begin, advance, finish
 
 
-begin, advance, finish = _build(source_fingerprint())
+begin, advance, finish = _build(compiled_fingerprint(declared_text()))
 
 
 def prepare(world: Arena) -> None:

@@ -13,18 +13,18 @@ from tenfold.engine.dice import draw, duration_ns, node_of_key
 from tenfold.engine.heap import replace_least
 from tenfold.engine.state import (
     CALLS,
+    FAR_NS,
     MISSED,
     NONE,
     OVERLOAD,
     REFUSED,
     SLOT,
-    SLOT_WAITED_NS,
     TIME,
     TIMEOUT,
-    WAITED_NS,
 )
 from tenfold.engine.tasks import append, make_ready, sleep, unlink
 from tenfold.program.program import (
+    BY_CHANCE,
     BY_FIRST,
     BY_KEY,
     BY_RANGE,
@@ -61,14 +61,17 @@ def _crowd(w, number):
 
 @njit
 def _turn(w, group):
-    """Round robin among the nodes believed alive; any node when none is."""
+    """Round robin among the nodes believed alive; among all when none is: nobody knows better."""
     g = w.groups[group]
+    turn = w.turns[group]
     for _ in range(g.size):
-        number = g.first + w.turns[group].next
-        w.turns[group].next = (w.turns[group].next + 1) % g.size
+        number = g.first + turn.next
+        turn.next = turn.next + 1 if turn.next + 1 < g.size else 0
         if w.nodes[number].hidden_count == 0:
             return number
-    return g.first
+    number = g.first + turn.next
+    turn.next = turn.next + 1 if turn.next + 1 < g.size else 0
+    return number
 
 
 @njit
@@ -84,11 +87,12 @@ def _random_node(w, group):
 
 @njit
 def _least(w, group):
-    """The node believed alive with the fewest tasks; ties in turn."""
+    """The node believed alive (any, when none is) with the fewest tasks; ties in turn."""
     g = w.groups[group]
     best = _turn(w, group)
+    is_any = w.nodes[best].hidden_count > 0
     for number in range(g.first, g.first + g.size):
-        if w.nodes[number].hidden_count == 0 and _crowd(w, number) < _crowd(w, best):
+        if (is_any or w.nodes[number].hidden_count == 0) and _crowd(w, number) < _crowd(w, best):
             best = number
     return best
 
@@ -116,6 +120,8 @@ def choose(w, t, op):
         return g.first + w.tasks[t].key * g.size // op.count
     if op.choice == BY_FIRST or g.size == 1:
         return g.first
+    if op.choice == BY_CHANCE:
+        return g.first + np.int64(draw(w.dice, g.stream) * g.size)
     if g.balance == ROUND_ROBIN:
         return _turn(w, op.target)
     return _balanced(w, op.target)
@@ -133,19 +139,23 @@ def work(w, t, op):
     if node.down_count > 0:
         w.component_series[component, MISSED, clock.bin] += 1
         return failed(w, t, op, REFUSED)
-    service_ns = duration_ns(w.timings[op.timing], w.samples, w.dice, op.stream, op.scale * node.slow_factor)
+    scale = op.scale * node.slow_factor
     if node.contention_factor > 0.0 and node.in_use > node.servers:
-        service_ns = np.int64(service_ns * (1.0 + node.contention_factor * (node.in_use - node.servers)))
+        scale *= 1.0 + node.contention_factor * (node.in_use - node.servers)
+    service_ns = duration_ns(w.timings[op.timing], w.samples, w.dice, op.stream, scale)
     start_ns = clock.now_ns
+    if node.servers > 0 and w.free_ns[node.servers_first] > start_ns:
+        start_ns = w.free_ns[node.servers_first]
+        stats.in_line(w, component, start_ns)
+    end_ns = min(start_ns + service_ns, FAR_NS)
     if node.servers > 0:
-        start_ns = max(start_ns, w.free_ns[node.servers_first])
-        replace_least(w.free_ns, node.servers_first, node.servers, start_ns + service_ns)
-        w.component_series[component, WAITED_NS, clock.bin] += start_ns - clock.now_ns
-    stats.busy(w, component, start_ns, start_ns + service_ns)
+        replace_least(w.free_ns, node.servers_first, node.servers, end_ns)
+        stats.busy(w, component, start_ns, end_ns)
     task = w.tasks[t]
     task.node = number
     task.epoch = node.epoch
-    sleep(w, t, start_ns + service_ns + op.latency_ns, TIME)
+    task.start_ns = start_ns
+    sleep(w, t, end_ns + op.latency_ns, TIME)
     return NONE
 
 
@@ -200,7 +210,6 @@ def _queue_up(w, t, number):
     task = w.tasks[t]
     task.wait = SLOT
     task.where = number
-    task.queued_ns = w.clock[0].now_ns
     return NONE
 
 
@@ -245,7 +254,6 @@ def _hand_over(w, number):
     while node.waiting > 0:
         t = node.tail if node.discipline == LIFO else node.head
         leave_queue(w, t)
-        w.component_series[node.component, SLOT_WAITED_NS, w.clock[0].bin] += w.clock[0].now_ns - w.tasks[t].queued_ns
         if node.discipline == DROP_EXPIRED and _is_expired(w, t):
             make_ready(w, t, 4)
             continue

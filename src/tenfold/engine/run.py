@@ -10,7 +10,7 @@ from tenfold.engine import loop, world
 from tenfold.engine.arena import Arena
 from tenfold.engine.collect import collect
 from tenfold.engine.jit import fingerprint_text
-from tenfold.engine.state import NEEDS_ROOM
+from tenfold.engine.state import NEEDS_ROOM, TOO_MANY
 from tenfold.errors import UsageError
 from tenfold.program.program import Program
 from tenfold.results.run import Run
@@ -21,13 +21,17 @@ WATCH_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run is: simulated time in ns, of how much, requests and events so far, wall time in s."""
+    """How far a run is: simulated time in ns, of how much, requests and events so far, wall time in s.
+
+    is_compiled: whether the engine is there: compiled now, or loaded from the disk.
+    """
 
     now_ns: int
     asked_ns: int
     requests: int
     events: int
     wall_s: float
+    is_compiled: bool = True
 
 
 def simulate(
@@ -49,11 +53,11 @@ def simulate(
         The Run; `is_complete` is False when it was stopped.
 
     Raises:
-        UsageError: more requests are in flight than the stated memory bound holds.
+        UsageError: more requests are in flight, or messages waiting, than the stated memory bound holds.
         KeyboardInterrupt: Ctrl-C before the first event, while the engine compiles. Later it stops the run as `stop`
             does, and the Run is returned.
     """
-    worker = _Worker(world.build(program, seed))
+    worker = _Worker(program, world.build(program, seed))
     worker.start()
     begun = time.perf_counter()
     while not worker.ended.is_set():
@@ -77,7 +81,8 @@ def _watch(
             worker.world.stop[0] = 1
         if progress is not None:
             now_ns, requests, events = (int(x) for x in worker.world.progress)
-            progress(Progress(now_ns, program.lasts_ns, requests, events, time.perf_counter() - begun))
+            wall_s = time.perf_counter() - begun
+            progress(Progress(now_ns, program.lasts_ns, requests, events, wall_s, worker.is_compiled))
     except KeyboardInterrupt:
         if not worker.is_compiled:
             raise
@@ -87,9 +92,10 @@ def _watch(
 class _Worker(threading.Thread):
     """Advances a world; the compiled loop gives up the GIL, so the caller stays responsive."""
 
-    def __init__(self, prepared: Arena) -> None:
+    def __init__(self, program: Program, prepared: Arena) -> None:
         super().__init__(name="tenfold-engine", daemon=True)
         self.world = prepared
+        self._program = program
         self.is_compiled = False
         # Not is_alive(): Ctrl-C in the middle of join() makes Python 3.11 take a running thread for a dead one.
         self.ended = threading.Event()
@@ -101,13 +107,23 @@ class _Worker(threading.Thread):
             loop.prepare(self.world)
             self.is_compiled = True
             loop.begin(self.world)
-            while loop.advance(self.world) == NEEDS_ROOM:
+            while (why := loop.advance(self.world)) == NEEDS_ROOM:
                 self._make_room()
+            if why == TOO_MANY:
+                self._refuse_messages()
             loop.finish(self.world)
         except BaseException as caught:  # handed to the caller's thread
             self.error = caught
         finally:
             self.ended.set()
+
+    def _refuse_messages(self) -> None:
+        log = self._program.logs[int(self.world.clock[0]["full_log"])]
+        size = world.MESSAGES_MAX // len(self._program.logs)
+        raise UsageError(
+            f"more than {size:,} messages wait at {self._program.components[log.component]}",
+            "state a smaller max_length, let more be consumed, or lower the load: memory for more is not spent",
+        )
 
     def _make_room(self) -> None:
         if len(self.world.tasks) >= world.TASKS_MAX:

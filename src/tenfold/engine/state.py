@@ -53,6 +53,7 @@ class Clock:
     specials: int = 0  # ids below this in the heap are not tasks
     fault_count: int = 0
     source_count: int = 0
+    full_log: int = NONE  # the log that has more messages waiting than memory was claimed for
 
 
 @dataclass(slots=True)
@@ -89,7 +90,7 @@ class Task:
     deadline_ns: int = 0
     node: Small = NONE
     epoch: Small = 0
-    queued_ns: int = 0
+    start_ns: int = 0  # when its server begins with it; when its call was first lost
 
 
 @dataclass(slots=True)
@@ -158,6 +159,7 @@ class LogState:
     waiting: int = 0
     first: int = 0
     ring_first: int = 0
+    ring_size: int = 1
 
 
 @dataclass(slots=True)
@@ -179,6 +181,7 @@ class ArrowCount:
     rejected_by_bulkhead: int = 0
     breaker_opened: int = 0
     budget_exhausted: int = 0
+    deadlines: int = 0
 
 
 @dataclass(slots=True)
@@ -217,12 +220,17 @@ P99 = P50 + 2
 FLOW_COLUMNS = P50 + 3
 
 # Columns of World.component_series[component, column, bin].
-CALLS, MISSED, BUSY_NS, HELD_NS, QUEUED_NS, WAITED_NS, HITS, MISSES, LOADS, BACKLOG, SLOT_WAITED_NS = range(11)
-COMPONENT_COLUMNS = 11
+CALLS, MISSED, BUSY_NS, HELD_NS, QUEUED_NS, LINE_NS, HITS, MISSES, LOADS, BACKLOG = range(10)
+COMPONENT_COLUMNS = 10
+# LINE_NS is time spent waiting for servers. In bins not yet closed it holds differences to the bin before: who waits
+# over many bins is entered and taken out with two additions each.
 
 # Columns of World.totals[flow]: after warm-up.
 COUNT, SUM_NS, SQUARES, LARGEST_NS = range(4)
 TOTAL_COLUMNS = 4
+
+FAR_NS = 4_000_000_000_000_000_000
+"""127 years: later than any run ends. Durations are cut here, so that sums of two fit into 64 bits."""
 
 SHARES = (0.5, 0.95, 0.99, 0.999)
 """Percentiles of the whole run, columns of World.percentiles[flow]."""

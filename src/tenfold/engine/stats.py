@@ -10,6 +10,7 @@ from tenfold.engine.state import (
     COUNT,
     HELD_NS,
     LARGEST_NS,
+    LINE_NS,
     P50,
     P95,
     P99,
@@ -82,6 +83,7 @@ def close_bin(w):
         w.recent[flow, :] = 0
     for component in range(w.component_series.shape[0]):
         settle(w, component)
+        w.component_series[component, LINE_NS, clock.bin + 1] += w.component_series[component, LINE_NS, clock.bin]
     clock.bin += 1
     clock.bin_start_ns = clock.bin_end_ns
     clock.bin_end_ns += clock.bin_ns
@@ -128,6 +130,37 @@ def busy(w, component, start_ns, end_ns):
         w.component_series[component, BUSY_NS, clock.bin] += end_ns - start_ns
     else:
         _add_busy(w, component, start_ns, end_ns, 1)
+
+
+@njit
+def _line_from(w, component, at_ns, count):
+    """From a moment of this bin or a later one, so many more wait for the component's servers."""
+    clock = w.clock[0]
+    number = at_ns // clock.bin_ns
+    if number < clock.bin_count:
+        passed_ns = at_ns - number * clock.bin_ns
+        w.component_series[component, LINE_NS, number] += count * (clock.bin_ns - passed_ns)
+        w.component_series[component, LINE_NS, number + 1] += count * passed_ns
+
+
+@njit
+def in_line(w, component, until_ns):
+    """From now until then, one more waits for the component's servers."""
+    clock = w.clock[0]
+    if until_ns <= clock.bin_end_ns:
+        series = w.component_series[component, LINE_NS]
+        series[clock.bin] += until_ns - clock.now_ns
+        series[clock.bin + 1] -= until_ns - clock.now_ns
+    else:
+        _line_from(w, component, clock.now_ns, 1)
+        _line_from(w, component, until_ns, -1)
+
+
+@njit
+def leaves_line(w, component, planned_ns, at_ns):
+    """One of those who wait leaves the line at another moment than planned; both are not before now."""
+    _line_from(w, component, planned_ns, 1)
+    _line_from(w, component, at_ns, -1)
 
 
 @njit

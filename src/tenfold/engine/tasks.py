@@ -31,6 +31,7 @@ def take(w, kind, flow, pc):
     task.next = NONE
     task.woken = 0
     task.is_marked = 0
+    task.key = 0
     task.leads = NONE
     task.loads = NONE
     task.waiters_head = NONE

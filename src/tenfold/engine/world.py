@@ -18,6 +18,9 @@ TASKS_FIRST = 1 << 12
 TASKS_MAX = 1 << 22
 """More requests in flight than this end the run: some 370 bytes each, 1.5 GB."""
 
+MESSAGES_MAX = 1 << 27
+"""More messages waiting at all logs than this end the run: 8 bytes each, 1 GB."""
+
 WAYS = 8
 """Entries of one set when a cache holds fewer entries than there are keys."""
 
@@ -84,6 +87,7 @@ def build(program: Program, seed: int) -> Arena:
     tables = {name: _rows(getattr(program, name), cls) for name, cls in _PROGRAM_TABLES.items()}
     nodes, free_ns = _nodes(program)
     caches, rows, sets_used = _caches(program)
+    logs, rings = _logs(program)
     return Arena(
         {
             "clock": _clock(program, bins),
@@ -96,8 +100,8 @@ def build(program: Program, seed: int) -> Arena:
             "free_ns": free_ns,
             "levels": empty_rows(state.Level, max(1, rows_counted(program))),
             "queues": rows_of([state.Queue()] * max(1, program.instances)),
-            "log_states": _logs(program),
-            "rings": np.zeros(max(1, sum(log.max_length for log in program.logs)), np.int64),
+            "log_states": logs,
+            "rings": rings,
             "turns": empty_rows(state.Turn, max(1, len(program.groups))),
             "arrow_counts": empty_rows(state.ArrowCount, max(1, len(program.arrows))),
             "lists": rows_of([state.TimerList()] * max(1, 2 * len(program.arrows) + len(program.caches))),
@@ -111,7 +115,7 @@ def build(program: Program, seed: int) -> Arena:
             "switches": np.zeros(max(1, program.switches), np.float64),
             "dice": dice.streams(program.stream_names, seed),
             "flow_series": np.zeros((len(program.flows), state.FLOW_COLUMNS, bins), np.int64),
-            "component_series": np.zeros((rows_counted(program), state.COMPONENT_COLUMNS, bins), np.int64),
+            "component_series": np.zeros((rows_counted(program), state.COMPONENT_COLUMNS, bins + 1), np.int64),
             "recent": np.zeros((len(program.flows), BUCKETS), np.int64),
             "whole": np.zeros((len(program.flows), BUCKETS), np.int64),
             "totals": np.zeros((len(program.flows), state.TOTAL_COLUMNS), np.float64),
@@ -237,12 +241,14 @@ def _policies(program: Program) -> dict[str, Table]:
     return tables
 
 
-def _logs(program: Program) -> Table:
+def _logs(program: Program) -> tuple[Table, Table]:
+    """Log states, and room for the messages that wait: claimed when touched, shared evenly by logs without bound."""
     states, first = [], 0
     for log in program.logs:
-        states.append(state.LogState(ring_first=first))
-        first += log.max_length
-    return rows_of(states or [state.LogState()])
+        size = max(1, min(log.max_length, MESSAGES_MAX // len(program.logs)))
+        states.append(state.LogState(ring_first=first, ring_size=size))
+        first += size
+    return rows_of(states or [state.LogState()]), np.zeros(max(1, first), np.int64)
 
 
 def _laws(program: Program) -> Table:

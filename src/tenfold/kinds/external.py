@@ -27,7 +27,11 @@ class Spec:
         50_000_000, "Answer time of a call that does not state its own.", low=1, source="a public HTTPS API nearby"
     )
     in_flight: int = setting(
-        1_000_000, "Calls it works on at once; more wait.", low=1, source="practically no limit, unless you know one"
+        1_000_000,
+        "Calls it works on at once; more wait.",
+        low=1,
+        high=1_000_000_000,
+        source="practically no limit, unless you know one",
     )
     latency_ns: int = setting(0, "Network round trip besides `takes`.", low=0, source="0: contained in `takes`")
     errors_ratio: float = setting(0.0, "Share of calls that fail on their own.", low=0.0, high=1.0, source="none")

@@ -23,7 +23,7 @@ class Spec:
     """Settings of a load balancer."""
 
     replicas: int = setting(1, "Independent instances.", low=1, high=100_000, source="one: say so when there are more")
-    cores: int = setting(4, "CPU cores of each instance.", low=1, source="a common small proxy machine")
+    cores: int = setting(4, "CPU cores of each instance.", low=1, high=10_000, source="a common small proxy machine")
     cpu_ns: int = setting(
         10_000,
         "CPU one proxied request costs.",
@@ -34,6 +34,7 @@ class Spec:
         250_000,
         "Requests one instance has in flight, waiting for what stands behind it; more are refused.",
         low=1,
+        high=1_000_000_000,
         source="HAProxy's manual counts about 32 KB for each: 8 GB of memory",
     )
     latency_ns: int = setting(

@@ -24,11 +24,14 @@ class Spec:
     """Settings of a log."""
 
     nodes: int = setting(3, "Brokers.", low=1, high=100_000, source="three copies need three brokers")
-    partitions: int = setting(12, "Parts of the log; order holds within one.", low=1, source="a common starting point")
+    partitions: int = setting(
+        12, "Parts of the log; order holds within one.", low=1, high=1_000_000, source="a common starting point"
+    )
     in_flight: int = setting(
         1,
         "Messages of one partition being worked on at once; 1 keeps the order.",
         low=1,
+        high=1_000_000,
         source="one consumer per partition, one message at a time (Kafka)",
     )
     max_length: int = setting(1_000_000, "Messages it keeps waiting; more are refused.", low=1, source="a bound")

@@ -24,7 +24,7 @@ TIMING = "takes"
 class Spec:
     """Settings of a PostgreSQL cluster."""
 
-    cores: int = setting(8, "CPU cores of each server.", low=1, source="a common database machine")
+    cores: int = setting(8, "CPU cores of each server.", low=1, high=10_000, source="a common database machine")
     replicas: int = setting(
         0, "Read replicas besides each primary.", low=0, high=100_000, source="none: say so when there are"
     )
@@ -45,15 +45,24 @@ class Spec:
         "", "The data set whose item decides the shard; needed with shards.", source="nothing: no shards, no key"
     )
     pool: int = setting(
-        100, "Connections open to each server, all callers together.", low=1, source="max_connections = 100 as shipped"
+        100,
+        "Connections open to each server, all callers together.",
+        low=1,
+        high=1_000_000_000,
+        source="max_connections = 100 as shipped",
     )
     pool_queue: int = setting(
-        -1, "Callers that may wait for a connection; -1 is no limit.", low=-1, source="SQLAlchemy, HikariCP: no limit"
+        -1,
+        "Callers that may wait for a connection; -1 is no limit.",
+        low=-1,
+        high=1_000_000_000,
+        source="SQLAlchemy, HikariCP: no limit",
     )
     active_per_core: int = setting(
         2,
         "Queries per core that make progress at once; more only wait inside the server.",
         low=1,
+        high=1000,
         source="PostgreSQL wiki, Number Of Database Connections: cores x 2 + spindles",
     )
     reads: int = setting(

@@ -9,7 +9,7 @@ from tenfold.design.demand import Demand, Excuse, Load, Need
 from tenfold.design.schema import Component, Range, Step
 from tenfold.fields import setting
 from tenfold.policies.cache import freshness
-from tenfold.program.program import BY_KEY, BY_RANGE
+from tenfold.program.program import BY_CHANCE, BY_KEY, BY_RANGE
 from tenfold.sizing import cache, interval, little, shards, words
 from tenfold.sizing.popularity import top_share
 
@@ -149,11 +149,14 @@ def lower(build: "Builder", component: Component) -> int:
 def visit(build: "Builder", component: Component, parts: int, step: Step, inside: Callable[[], None]) -> None:
     """One command on the key's node; a get then hits or misses, a set stores."""
     spec: Spec = component.spec
+    choice = BY_RANGE if spec.shard_by == shards.BY_RANGE else BY_KEY
+    if not spec.holds:
+        choice = BY_CHANCE  # without a data set there is no key, but keys spread all the same
 
     build.use_key(component)
 
     def command() -> None:
-        choice, keys = (BY_RANGE, build.keys_of(component)) if spec.shard_by == shards.BY_RANGE else (BY_KEY, 0)
+        keys = build.keys_of(component) if choice == BY_RANGE else 0
         build.work(step, parts, build.timing(step.takes or spec.takes_ns), choice, spec.latency_ns, keys=keys)
 
     if step.verb == "set":

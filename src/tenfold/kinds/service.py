@@ -23,17 +23,19 @@ class Spec:
     """Settings of a service."""
 
     replicas: int = setting(1, "Instances.", low=1, high=100_000, source="one: say so when there are more")
-    cores: int = setting(4, "CPU cores of each instance.", low=1, source="a common container size")
+    cores: int = setting(4, "CPU cores of each instance.", low=1, high=10_000, source="a common container size")
     workers: int = setting(
         64,
         "Requests one instance has in flight; held while a request waits downstream.",
         low=1,
+        high=1_000_000_000,
         source="thread pools of 50-200 are usual (Tomcat ships 200, gunicorn threads 2-4 x cores)",
     )
     queue: int = setting(
         4096,
         "Requests that wait for a worker of one instance; more are refused.",
         low=0,
+        high=1_000_000_000,
         source="Linux listen backlog net.core.somaxconn, 4096 since kernel 5.4",
     )
     discipline: int = setting(

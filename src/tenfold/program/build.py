@@ -18,6 +18,10 @@ MISS_GUESS = 0.1
 ROWS_MAX = 256
 """Nodes that are counted one by one; a component with more is counted as a whole."""
 
+NODES_MAX = 1_000_000
+SERVERS_MAX = 16_000_000
+"""Nodes and servers of all components the engine keeps: some 150 and 8 bytes each, about 0.3 GB."""
+
 
 class Label:
     """A place in the program, known once `Builder.place` has been called with it."""
@@ -85,6 +89,7 @@ class Builder:
         self.resources: dict[int, tuple[str, ...]] = {}
         self.node_rows: list[int] = []
         self._pending: list[_Pending] = []
+        self._servers = 0
 
     # What kinds declare.
 
@@ -111,6 +116,8 @@ class Builder:
         number = self.component_numbers[component.name]
         first = len(self.tables.nodes)
         rows = self._rows_of(number, nodes if is_apart else 0)
+        self._servers += nodes * servers
+        _check_room(component, nodes, servers, first + nodes, self._servers)
         node = Node(number, servers, slots, queue, discipline, contention, int(is_left))
         self.tables.nodes.extend(replace(node, row=rows[i]) if rows else node for i in range(nodes))
         self.tables.groups.append(Group(number, first, nodes, balance, self.stream(f"{component.name}/balance")))
@@ -434,6 +441,17 @@ def population_of(component: Component) -> str:
     spec = component.spec
     is_sharded = getattr(spec, "shards", 1) > 1
     return str(getattr(spec, "holds", "") or (getattr(spec, "shard_key", "") if is_sharded else ""))
+
+
+def _check_room(component: Component, nodes: int, servers: int, all_nodes: int, all_servers: int) -> None:
+    """Refuse what does not fit into memory, before it is built."""
+    if all_nodes <= NODES_MAX and all_servers <= SERVERS_MAX:
+        return
+    raise UsageError(
+        f"{component.name} has {nodes:,} nodes with {servers:,} servers each; the simulator keeps at most "
+        f"{NODES_MAX:,} nodes and {SERVERS_MAX:,} servers, all components together",
+        "scale the design down: a thousandth of the nodes and of the load shows the same",
+    )
 
 
 def _place_of(value: Any) -> Any:

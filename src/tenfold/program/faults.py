@@ -27,48 +27,51 @@ def timetable(design: Design, scenario: Scenario, build: "Builder") -> tuple[Fau
     rows = [row for fault in scenario.faults for row in _instants(design, fault, build)]
     for levels, action, rest in (_losses(scenario, build), _slow_downs(scenario, build)):
         for target, spans in levels.items():
-            rows += [FaultRow(at_ns, action, target, value=value) for at_ns, value in _worst(spans, rest)]
+            rows += [FaultRow(at_ns, action, *target, value=value) for at_ns, value in _worst(spans, rest)]
     return tuple(sorted(rows, key=lambda row: row.at_ns))
 
 
 def _instants(design: Design, fault: Fault, build: "Builder") -> list[FaultRow]:
-    """What an expire or a kill does, and when callers notice."""
+    """What an expire or a kill does, and when callers notice: never, when it is over before a health check fails."""
     if fault.verb == "expire":
         return [FaultRow(fault.at_ns, p.EXPIRE, build.caches[fault.target])]
     if fault.verb != "kill":
         return []
     first, size = _nodes(build, fault)
     check_ns = int(getattr(design.components[fault.target].spec, "health_check_ns", 0))
-    rows = [FaultRow(fault.at_ns, p.KILL, first, size), FaultRow(fault.at_ns + check_ns, p.LEAVE, first, size)]
+    rows = [FaultRow(fault.at_ns, p.KILL, first, size)]
+    is_noticed = not fault.for_ns or fault.for_ns > check_ns
+    if is_noticed:
+        rows.append(FaultRow(fault.at_ns + check_ns, p.LEAVE, first, size))
     if fault.for_ns:
         end_ns = fault.at_ns + fault.for_ns
-        rows += [FaultRow(end_ns, p.REVIVE, first, size), FaultRow(end_ns + check_ns, p.REJOIN, first, size)]
+        rows.append(FaultRow(end_ns, p.REVIVE, first, size))
+        if is_noticed:
+            rows.append(FaultRow(end_ns + check_ns, p.REJOIN, first, size))
     return rows
 
 
 Span = tuple[int, int, float]
 """From, to (0: the end of the run), how bad."""
 
-Levels = tuple[dict[int, list[Span]], int, float]
-"""Spans by target, the action that sets the level, the level at rest."""
+Levels = tuple[dict[tuple[int, int], list[Span]], int, float]
+"""Spans by target and its size, the action that sets the level, the level at rest."""
 
 
 def _losses(scenario: Scenario, build: "Builder") -> Levels:
-    spans: dict[int, list[Span]] = {}
+    spans: dict[tuple[int, int], list[Span]] = {}
     for fault in scenario.faults:
         if fault.verb in ("drop", "partition"):
             share = 1.0 if fault.verb == "partition" else fault.share_ratio
-            spans.setdefault(build.switches[fault.arrow or fault.target], []).append(_span(fault, share))
+            spans.setdefault((build.switches[fault.arrow or fault.target], 1), []).append(_span(fault, share))
     return spans, p.LOSS, 0.0
 
 
 def _slow_downs(scenario: Scenario, build: "Builder") -> Levels:
-    spans: dict[int, list[Span]] = {}
+    spans: dict[tuple[int, int], list[Span]] = {}
     for fault in scenario.faults:
-        if fault.verb == "slow":
-            first, size = _nodes(build, fault)
-            for node in range(first, first + size):
-                spans.setdefault(node, []).append(_span(fault, fault.by_factor))
+        if fault.verb == "slow":  # always all nodes of a component
+            spans.setdefault(_nodes(build, fault), []).append(_span(fault, fault.by_factor))
     return spans, p.SLOW, 1.0
 
 

@@ -13,6 +13,7 @@ from tenfold.program.arrows import Arrows
 from tenfold.program.build import Builder, Label, Where, population_of
 from tenfold.program.faults import switches_of, timetable, triggers
 from tenfold.program.program import CacheRow, LoadStep, LogRow, Population, Program, Source
+from tenfold.units import COUNT_MAX
 
 SECOND_NS = 1_000_000_000
 BINS_MAX = 3600
@@ -118,7 +119,7 @@ def size_of(design: Design, data: DataSet) -> int:
     count = data.count.value.likely * (users.likely if data.count.is_per_user and users is not None else 1.0)
     if data.count.period_ns:
         count *= (data.keep_ns.likely if data.keep_ns else data.count.period_ns) / data.count.period_ns
-    return max(1, int(count))
+    return max(1, min(int(count), COUNT_MAX))
 
 
 @dataclass(slots=True)

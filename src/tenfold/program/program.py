@@ -28,7 +28,7 @@ COUNT = 13  # put [count] into register [register]
 REPEAT = 14  # count register [register] down; not yet zero: go to [jump]
 FORK = 15  # start [count] children at the [jump] of the operations that follow; go on when all have ended
 PUBLISH = 16  # put a message on log [target]; fails when it is full
-LOSE = 17  # the call gets no answer with probability [chance] while fault [target] lasts
+LOSE = 17  # the call gets lost with a probability while fault [target] lasts; sent again until [latency_ns] have passed
 RAISE = 18  # fail with an error of the component's own
 DELAY = 19  # let [latency_ns] pass
 RECALL_KEY = 20  # the task's key is the one in register [register]
@@ -40,8 +40,12 @@ CODES = (
 )
 """Names of the operations, by number."""
 
+RESEND_NS = 1_000_000_000
+"""A lost call is sent again after 1 s, then after pauses twice as long each: TCP's first timeout and its back-off (RFC
+6298, 2.1 and 5.5)."""
+
 NO_ANSWER_NS = 127_000_000_000
-"""A lost call without a timeout fails after 127 s: Linux gives up connecting after six retries (tcp_syn_retries)."""
+"""A lost call fails after 127 s: Linux gives up connecting after six retries (tcp_syn_retries), 1 + 2 + ... + 64 s."""
 
 # How WORK and ACQUIRE choose a node of the group.
 BY_BALANCE = 0  # the group's own rule among the nodes believed alive
@@ -49,6 +53,7 @@ BY_REGISTER = 1  # the node whose slot is in the register
 BY_KEY = 2  # hash of the task's key
 BY_FIRST = 3  # the primary
 BY_RANGE = 4  # the task's key among [count] keys in order: equal ranges of neighbours
+BY_CHANCE = 5  # any node, dead or alive: the hash of a key that nobody models
 
 # Queue disciplines of slots and balancing rules, in the order of the kinds' choices.
 FIFO, LIFO, DROP_EXPIRED = 0, 1, 2

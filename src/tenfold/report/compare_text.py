@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from tenfold.report.layout import columns, wrapped
 from tenfold.report.style import Style
 from tenfold.results.run import Run
-from tenfold.verdict.compare import Comparison, Row
+from tenfold.verdict.compare import Comparison, Row, same_arrivals
 from tenfold.verdict.verdict import Verdict
 from tenfold.verdict.words import duration, factor, value
 
@@ -28,8 +28,7 @@ def _origin(a: Run, b: Run) -> str:
     """Seeds, and whether the arrivals were the same."""
     if a.seed != b.seed:
         return f"seeds {a.seed} and {b.seed}"
-    shared = "same arrivals in both" if a.load_factor == b.load_factor and a.scenario == b.scenario else ""
-    return f"seed {a.seed}" + (f" ({shared})" if shared else "")
+    return f"seed {a.seed}" + (" (same arrivals in both)" if same_arrivals(a, b) else "")
 
 
 def _verdict_lines(verdict: Verdict, style: Style) -> list[str]:

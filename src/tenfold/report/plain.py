@@ -1,7 +1,7 @@
 """Dataclasses as plain values for JSON, and back by their annotations."""
 
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import cache
 from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -47,7 +47,14 @@ def _read(declared: Any, plain: Any) -> Any:
 
 def _dataclass(declared: Any, plain: Any) -> Any:
     values = _expect(dict, plain)
-    return declared(**{name: _read(kind, values[name]) for name, kind in _hints(declared).items()})
+    hints = _hints(declared)
+    present = {field.name for field in fields(declared) if field.name in values or not _has_default(field)}
+    return declared(**{name: _read(hints[name], values[name]) for name in hints if name in present})
+
+
+def _has_default(field: Field[Any]) -> bool:
+    """Whether a file written before the field was there can be read."""
+    return field.default is not MISSING or field.default_factory is not MISSING
 
 
 def _series(each: Any, plain: Any) -> tuple[Any, ...]:

@@ -214,12 +214,13 @@ def _arrow_facts(arrow: ArrowRun) -> str:
     told = (
         (arrow.retries, "retries"),
         (arrow.timeouts, "timeouts"),
+        (arrow.deadlines, "deadlines passed"),
         (arrow.budget_exhausted, "retries refused by the budget"),
         (arrow.breaker_opened, "times breaker opened"),
         (arrow.rejected_by_breaker, "refused by breaker"),
         (arrow.rejected_by_bulkhead, "refused by bulkhead"),
     )
-    return ", ".join(f"{count(n)} {what}" for n, what in told if n) or "no retry, no timeout"
+    return ", ".join(f"{count(n)} {what}" for n, what in told if n) or "nothing to do"
 
 
 def _origin_lines(run: Run, command: str, style: Style) -> Iterable[str]:

@@ -45,6 +45,7 @@ class FlowRun:
     p99_ns: tuple[int, ...]
     latency: Latency  # of successes after warm-up
     unfinished: int  # still under way at the end
+    is_triggered: bool = False  # messages of a log start it, not clients
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class ComponentRun:
     failed: tuple[int, ...]  # visits refused or failed
     utilisation: Mapping[str, tuple[float, ...]]  # resource ("cpu", "workers", "connections") -> busy share, 0..1
     queue: tuple[float, ...]  # mean number waiting
-    wait_ns: tuple[int, ...]  # mean wait before service of the visits of the bin
+    wait_ns: tuple[int, ...]  # time spent waiting in the bin / visits that arrived: the mean wait (Little's law)
     hits: tuple[int, ...] = ()  # caches: served from the cache (stale included)
     misses: tuple[int, ...] = ()
     loads: tuple[int, ...] = ()  # caches: loads started (background refreshes included)
@@ -74,6 +75,7 @@ class ArrowRun:
     rejected_by_bulkhead: int
     breaker_opened: int
     budget_exhausted: int
+    deadlines: int = 0  # calls whose whole time was used up
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ class Run:
     source: str  # "simulated" or "drilled"
     seed: int
     version: str
-    fingerprint: str  # of the policies' and the engine's sources
+    fingerprint: str  # of the sources that decide a run
     lasts_ns: int  # simulated so far (less than asked for when interrupted)
     asked_ns: int
     bin_ns: int

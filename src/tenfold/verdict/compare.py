@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 from tenfold.results.run import Run
 from tenfold.verdict.checks import metric
+from tenfold.verdict.levels import bin_count
 from tenfold.verdict.verdict import Verdict
+from tenfold.verdict.words import duration
 
 _FLOW_ROWS = (("errors", "errors", -1), ("p50", "p50", -1), ("p99", "p99", -1), ("goodput", "goodput", 1))
 _COMPONENT_ROWS = (
@@ -46,7 +48,7 @@ class Comparison:
 
 
 def compare(a: Run, verdict_a: Verdict, b: Run, verdict_b: Verdict) -> Comparison:
-    """Put two runs side by side. Their arrivals are the same when seed, load and flows are (common random numbers)."""
+    """Put two runs side by side. Equal seeds, loads and flows give equal arrivals (common random numbers)."""
     rows = [*_verdict_rows(verdict_a, verdict_b), *_flow_rows(a, b), *_component_rows(a, b)]
     return Comparison(a, b, verdict_a, verdict_b, tuple(rows), tuple(_warnings(a, b)))
 
@@ -82,16 +84,43 @@ def _in_both(a: Iterable[str], b: Iterable[str]) -> list[str]:
     return list(dict.fromkeys([*a, *b]))
 
 
+def same_arrivals(a: Run, b: Run) -> bool:
+    """Whether clients started the same requests at the same moments, as far as both runs go."""
+    return a.seed == b.seed and a.bin_ns == b.bin_ns and not _differing(a, b)
+
+
+def _differing(a: Run, b: Run) -> list[str]:
+    """The flows clients start that only one run has, or that started otherwise in a bin both runs have."""
+    shared = range(min(bin_count(a), bin_count(b)))
+    return [
+        name
+        for name in _in_both(a.flows, b.flows)
+        if not _is_triggered(name, a, b) and _offered(a, name, shared) != _offered(b, name, shared)
+    ]
+
+
+def _is_triggered(name: str, a: Run, b: Run) -> bool:
+    """Whether messages start a flow: when they come depends on the system, as answers do."""
+    return all(run.flows[name].is_triggered for run in (a, b) if name in run.flows)
+
+
+def _offered(run: Run, name: str, bins: range) -> list[int] | None:
+    return [run.flows[name].offered[number] for number in bins] if name in run.flows else None
+
+
 def _warnings(a: Run, b: Run) -> Iterable[str]:
     """What makes two runs hard to compare."""
     for name, one, other in (
         ("scenarios", a.scenario, b.scenario),
+        ("lengths", duration(a.asked_ns), duration(b.asked_ns)),
         ("seeds", str(a.seed), str(b.seed)),
         ("loads", f"{a.load_factor:g}x", f"{b.load_factor:g}x"),
         ("engine sources", a.fingerprint, b.fingerprint),
     ):
         if one != other:
             yield f"different {name}: {one} and {other}"
+    if a.seed == b.seed and a.bin_ns == b.bin_ns and (differing := _differing(a, b)):
+        yield f"different arrivals of {', '.join(differing)}"
     for label, run in (("A", a), ("B", b)):
         if not run.is_complete:
             yield f"{label} was stopped early"

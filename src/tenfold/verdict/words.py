@@ -40,7 +40,9 @@ def rate(per_s: float) -> str:
 
 
 def factor(value: float) -> str:
-    """How many times: `2.9x`, `22x`."""
+    """How many times: `0.043x`, `2.9x`, `22x`."""
+    if 0 < value < 0.95:
+        return f"{value:.2g}x" if value >= 0.0001 else "<0.0001x"
     return f"{value:.1f}x" if value < 9.95 else format_factor(round(value))
 
 

@@ -37,6 +37,7 @@ Transitions of lookup, first line that fits ("may load": not blocked; granting a
     give_up       token is owner's       -> lease given up, no back-off: a cancelled load says nothing
     fail          token is owner's       -> lease given up, back-off begins
                   then, either way -> HIT, STALE (serve what is there) or FAIL
+    release       token is owner's       -> lease given up: the load ended and stored nothing
     put           -> fresh, new token (loads in flight are dropped when they come to store)
     invalidate    -> empty, new token
     preload       -> as if stored at that time
@@ -296,6 +297,12 @@ def fail(config: Config, entry: Entry, token: int, now_ns: int, draw: float) -> 
     return FAIL
 
 
+def release(entry: Entry, token: int) -> None:
+    """The load with this token ended well; if it stored nothing, its lease is given up: the next may load at once."""
+    if token == entry.token and (entry.flags & FAILED) == 0:
+        entry.blocked_until_ns = 0
+
+
 def put(config: Config, entry: Entry, now_ns: int, draw: float) -> int:
     """A writer writes the value; loads in flight are dropped when they come to store. STORED."""
     entry.token = next_version(entry.token)
@@ -333,6 +340,7 @@ KERNELS: tuple[Callable[..., Any], ...] = (
     store_absent,
     give_up,
     fail,
+    release,
     put,
     invalidate,
     preload,
