@@ -17,7 +17,8 @@ from tenfold.cli.group import VERBS
 from tenfold.kinds import KINDS
 from tenfold.policies import call
 from tenfold.policies.call import CALL_POLICIES
-from tenfold.stores import STORES
+from tenfold.stores import STORES, limits
+from tenfold.stores.limits import LIMIT_STORES
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ROOT / "src"
@@ -170,8 +171,14 @@ def test_every_call_policy_is_in_its_table() -> None:
 
 
 def test_every_store_is_in_its_table_and_where_that_says() -> None:
-    assert modules_of(stores) == set(STORES)
+    others = {"limits"}  # with a table of its own
+    assert modules_of(stores) - others == set(STORES)
     assert all(callable(pkgutil.resolve_name(place)) for place in STORES.values())
+
+
+def test_every_store_of_limits_is_in_its_table() -> None:
+    assert modules_of(limits) - {"script"} == set(LIMIT_STORES)
+    assert all(callable(pkgutil.resolve_name(place)) for place in LIMIT_STORES.values())
 
 
 def test_every_verb_of_the_command_line_is_registered() -> None:
@@ -234,6 +241,8 @@ HEAVY = {"numpy", "numba", "llvmlite", "yaml", "click", "asyncio", "redis"}
         ("tenfold.stores", set()),
         ("tenfold.stores.memory", set()),
         ("tenfold.stores.redis", {"asyncio"}),
+        ("tenfold.ratelimit", {"asyncio"}),
+        ("tenfold.stores.limits.memory", set()),
         ("tenfold.design.schema", set()),
         ("tenfold.sizing", set()),
         ("tenfold.kinds", set()),
