@@ -281,9 +281,58 @@ async def test_a_caller_that_is_cancelled_disturbs_nobody(redis: RedisServer) ->
 # Threads.
 
 
-def test_threads_over_redis_get_exactly_the_limit_and_leave_no_thread(shared_redis: RedisServer) -> None:
+@contextlib.contextmanager
+def threaded(server: RedisServer, *limits: str, **settings: Any) -> Iterator[ThreadLimiter]:
+    counted = RedisLimits(server.url, next(PREFIXES), settings.pop("command_timeout", "5 s"))
+    with ThreadLimiter(counted, *limits, **settings) as limiter:
+        yield limiter
+    counted.close_blocking()
+
+
+def test_threads_ask_as_coroutines_do(shared_redis: RedisServer) -> None:
+    with threaded(shared_redis, "10/s", "100/min", algorithm="log") as limiter:
+        decisions = limiter.hit_many([("a", 1), ("b", 10), ("b", 1), ("a", 2)])
+        assert [each.allowed for each in decisions] == [True, True, False, True]
+        limiter.refund(decisions[3])
+        assert [each.remaining for each in limiter.peek("a").standings] == [9, 99]
+        assert all(each.allowed for each in limiter.hit_many([(f"k{number}", 1) for number in range(250)]))
+
+
+def test_a_restart_and_an_outage_are_no_error_for_threads(redis: RedisServer) -> None:
+    with threaded(redis, "20/h", on_store_down="closed", breaker=BREAKER, command_timeout="200 ms") as limiter:
+        limiter.hit("k", 5)
+        with redis_py.Redis(port=redis.port) as client:
+            client.script_flush()
+        assert limiter.hit("k").remaining == 14
+        redis.stop()
+        redis.start()
+        assert [limiter.hit("k").remaining for _ in range(3)] == [19, 18, 17]
+        redis.freeze()
+        answers = [limiter.hit("k") for _ in range(50)]
+        assert [each.by for each in answers] == ["closed"] * 50
+        redis.thaw()
+        end_s = time.monotonic() + 10
+        while limiter.hit("k").by != "store":
+            assert time.monotonic() < end_s
+            time.sleep(0.01)
+
+
+def test_threads_may_have_what_coroutines_have_open(shared_redis: RedisServer) -> None:
+    async def scene() -> None:
+        counted = store(shared_redis)
+        limiter, sync = Limiter(counted, "10/h"), ThreadLimiter(counted, "10/h")
+        assert (await limiter.hit("k")).remaining == 9
+        assert sync.hit("k").remaining == 8
+        assert (await limiter.hit("k")).remaining == 7
+        counted.close_blocking()
+        await counted.close()
+
+    asyncio.run(scene())
+
+
+def test_threads_over_redis_get_exactly_the_limit(shared_redis: RedisServer) -> None:
     passed: list[int] = []
-    with ThreadLimiter(store(shared_redis), "200/h") as limiter:
+    with threaded(shared_redis, "200/h") as limiter:
 
         def hammer() -> None:
             passed.append(sum(limiter.hit("k").allowed for _ in range(60)))
@@ -295,11 +344,10 @@ def test_threads_over_redis_get_exactly_the_limit_and_leave_no_thread(shared_red
             each.join()
         assert limiter.peek("k").remaining == 0
     assert sum(passed) == 200
-    assert not [each for each in threading.enumerate() if "rate limiter" in each.name]
 
 
 def test_times_are_the_servers(shared_redis: RedisServer) -> None:
-    with ThreadLimiter(store(shared_redis), "10/s burst 1") as limiter:
+    with threaded(shared_redis, "10/s burst 1") as limiter:
         limiter.hit("k")
         decision = limiter.hit("k")
         assert 0 < decision.retry_after_ns <= 100 * MS

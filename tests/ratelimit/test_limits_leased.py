@@ -148,10 +148,10 @@ def test_a_hit_taken_back_goes_back_to_the_lease_it_came_from_only(shared_redis:
 
 def test_a_forked_child_does_not_grant_what_its_parent_holds(shared_redis: RedisServer) -> None:
     code = """
-import os, sys, warnings
-warnings.simplefilter("ignore")  # Python 3.12 warns of forks beside threads, which this is about
+import os, sys
 from tenfold.ratelimit import RedisLimits, ThreadLimiter
-limiter = ThreadLimiter(RedisLimits(sys.argv[1], sys.argv[2], "5 s"), "1000/h", leased=100, lease_for="1 min")
+store = RedisLimits(sys.argv[1], sys.argv[2], "5 s")
+limiter = ThreadLimiter(store, "1000/h", leased=100, lease_for="1 min")
 for _ in range(70):
     limiter.hit("k")
 child = os.fork()
@@ -159,6 +159,8 @@ by = limiter.hit("k").by
 if not child:
     os._exit(0 if by != "lease" else 1)
 print(by, os.waitpid(child, 0)[1])
+limiter.close()
+store.close_blocking()
 """
     done = run_alone(code, shared_redis.url, f"fork{os.getpid()}:")
     assert done == "lease 0"
@@ -170,8 +172,9 @@ HAMMER = """
 import sys, threading
 from tenfold.ratelimit import RedisLimits, ThreadLimiter
 url, prefix, leased = sys.argv[1:4]
-settings = {"algorithm": "log", "leased": int(leased), "lease_for": "1 min"}
-limiter = ThreadLimiter(RedisLimits(url, prefix, "5 s"), "1000/h", **settings)
+settings = {"algorithm": "log", "leased": int(leased), "lease_for": "1 min", "on_store_down": "closed"}
+store = RedisLimits(url, prefix, "5 s")
+limiter = ThreadLimiter(store, "1000/h", **settings)
 passed = []
 def hammer():
     passed.append(sum(limiter.hit("k").allowed for _ in range(40)))
@@ -181,6 +184,7 @@ for each in threads: each.start()
 for each in threads: each.join()
 print(sum(passed))
 limiter.close()
+store.close_blocking()
 """
 
 
@@ -206,5 +210,7 @@ def test_four_processes_of_eight_threads_get_exactly_the_limit(shared_redis: Red
     total = sum(int(each.communicate("go\n", timeout=60)[0]) for each in processes)
     assert total <= 1_000
     assert total >= 1_000 - (0 if leased == 1 else 4 * leased)  # units may stay behind in a process that is done
-    with ThreadLimiter(RedisLimits(shared_redis.url, prefix, "5 s"), "1000/h", algorithm="log") as limiter:
+    store = RedisLimits(shared_redis.url, prefix, "5 s")
+    with ThreadLimiter(store, "1000/h", algorithm="log") as limiter:
         assert limiter.peek("k").remaining == 1_000 - total  # those went back
+    store.close_blocking()

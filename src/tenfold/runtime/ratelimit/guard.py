@@ -4,6 +4,7 @@ While the breaker is open nobody waits for the store: the mode answers. After `o
 when that answers, all go to it. Nothing has to be started anew.
 """
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -25,7 +26,7 @@ LOCAL_ENTRIES_MAX = 10_000
 
 
 class Guard:
-    """Asks the store, or answers without it. For one event loop.
+    """Asks the store, or answers without it.
 
     Args:
         tally: of the store.
@@ -48,6 +49,7 @@ class Guard:
         self._config = breaker
         self._state = circuit_breaker.State()
         self._clock_ns = clock_ns
+        self._lock = threading.Lock()
         shares = meters(tuple(scaled(meter.limit, settings.share_ratio) for meter in counted))
         self._local = table(shares, LOCAL_ENTRIES_MAX, clock_ns)
         self.last_error: StoreUnavailable | None = None
@@ -57,15 +59,10 @@ class Guard:
         """Whether the store is left alone for the time being."""
         return self._state.phase == circuit_breaker.OPEN
 
-    async def ask(self, verb: str, asks: Sequence[Ask]) -> list[Decision]:
-        """The store's decisions, or those instead of them."""
-        answers = await self.attempt(verb, asks)
-        return self.instead(verb, asks) if answers is None else answers
-
     async def attempt(self, verb: str, asks: Sequence[Ask]) -> list[Decision] | None:
         """The store's decisions; None: it is down."""
-        call, outcome = Call(), IGNORED
-        if circuit_breaker.acquire(self._config, self._state, call, self._clock_ns(), 0.0)[0] == REJECT:
+        call, outcome = self._begun(), IGNORED
+        if call is None:
             return None
         try:
             answers = await self._tally.ask(verb, asks)
@@ -74,8 +71,35 @@ class Guard:
             outcome, self.last_error = FAILURE, error
             return None
         finally:
-            circuit_breaker.record(self._config, self._state, call, self._clock_ns(), outcome, 0.0)
+            self._ended(call, outcome)
         return answers
+
+    def attempt_blocking(self, verb: str, asks: Sequence[Ask]) -> list[Decision] | None:
+        """The same, blocking the caller's thread."""
+        call, outcome = self._begun(), IGNORED
+        if call is None:
+            return None
+        try:
+            answers = self._tally.ask_blocking(verb, asks)
+            outcome = SUCCESS
+        except StoreUnavailable as error:
+            outcome, self.last_error = FAILURE, error
+            return None
+        finally:
+            self._ended(call, outcome)
+        return answers
+
+    def _begun(self) -> Call | None:
+        """Whether the breaker lets a call pass."""
+        call = Call()
+        with self._lock:
+            verb, _ = circuit_breaker.acquire(self._config, self._state, call, self._clock_ns(), 0.0)
+        return None if verb == REJECT else call
+
+    def _ended(self, call: Call, outcome: int) -> None:
+        """Tell it what became of that."""
+        with self._lock:
+            circuit_breaker.record(self._config, self._state, call, self._clock_ns(), outcome, 0.0)
 
     def instead(self, verb: str, asks: Sequence[Ask]) -> list[Decision]:
         """Decisions without the store. What is to be taken back from it stays counted."""

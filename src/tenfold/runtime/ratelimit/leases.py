@@ -14,12 +14,9 @@ import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Any
 
 from tenfold.runtime.ratelimit.decision import LEASE, Decision
-
-if TYPE_CHECKING:
-    import asyncio
 
 KEYS_MAX = 10_000
 """Further keys are asked for one by one."""
@@ -44,12 +41,16 @@ class Leases:
         size_max: units at once.
         lasts_ns: how long they may be granted, from before they were asked for.
         clock_ns: monotonic time of this process.
+        make_event: asyncio.Event or threading.Event: what those wait for who come while another asks for their key.
     """
 
-    def __init__(self, size_max: int, lasts_ns: int, clock_ns: Callable[[], int]) -> None:
+    def __init__(
+        self, size_max: int, lasts_ns: int, clock_ns: Callable[[], int], make_event: Callable[[], Any]
+    ) -> None:
         self._size_max = size_max
         self._lasts_ns = lasts_ns
         self.clock_ns = clock_ns
+        self._make_event = make_event
         self._start()
 
     def _start(self) -> None:
@@ -57,7 +58,7 @@ class Leases:
         self._pid = os.getpid()
         self._leases: OrderedDict[str, _Lease] = OrderedDict()
         self._lock = threading.Lock()
-        self.fills: dict[str, asyncio.Future[None]] = {}
+        self._fills: dict[str, Any] = {}
 
     def take(self, key: str, cost: int) -> Decision | None:
         """Grant or refuse by what is held; None: the store has to be asked."""
@@ -75,6 +76,19 @@ class Leases:
             if now_ns < lease.denied_until_ns and cost >= lease.answer.cost:
                 return lease.answer.aged(False, cost, elapsed_ns, LEASE, 0)
             return None
+
+    def fills(self, key: str) -> Any:
+        """The event of somebody who asks for this key already; None: it is for the caller to ask, until `filled`."""
+        with self._lock:
+            other = self._fills.get(key)
+            if other is None:
+                self._fills[key] = self._make_event()
+            return other
+
+    def filled(self, key: str) -> None:
+        """The caller has asked, or given up."""
+        with self._lock:
+            self._fills.pop(key).set()
 
     def wanted(self, key: str, cost: int) -> int:
         """How many units to ask the store for."""

@@ -26,6 +26,9 @@ class Tally(Protocol):
             StoreUnavailable: the store did not answer; hits may have been counted all the same.
         """
 
+    def ask_blocking(self, verb: str, asks: Sequence[Ask]) -> list[Decision]:
+        """The same, blocking the caller's thread; several may."""
+
 
 @runtime_checkable
 class LocalTally(Protocol):
@@ -48,4 +51,7 @@ class LimitStore(Protocol):
         """A Tally or a LocalTally. Limiters of one name with equal limits share what they count."""
 
     async def close(self) -> None:
-        """Give back every connection and task."""
+        """Give back what coroutines used: every connection and task."""
+
+    def close_blocking(self) -> None:
+        """Give back what threads used."""

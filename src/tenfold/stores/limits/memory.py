@@ -52,3 +52,6 @@ class MemoryLimits:
 
     async def close(self) -> None:
         """Nothing to give back."""
+
+    def close_blocking(self) -> None:
+        """Nothing to give back."""

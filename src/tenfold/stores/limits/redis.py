@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from tenfold.fields import setting
 from tenfold.runtime.ratelimit.decision import STORE, Decision
 from tenfold.runtime.ratelimit.meters import Meter
-from tenfold.runtime.ratelimit.store import Ask
+from tenfold.runtime.ratelimit.store import HIT, PEEK, REFUND, Ask
 from tenfold.settings import configured
 from tenfold.stores.limits.script import script
+from tenfold.stores.redis.blocking import BlockingConnections
 from tenfold.stores.redis.connections import origin
 from tenfold.stores.redis.lanes import Lanes
 from tenfold.stores.redis.wire import bulk, is_unknown_script
@@ -43,7 +44,7 @@ class _Settings:
 
 
 class RedisLimits:
-    """Counts in Redis, shared by every process with the same server and prefix. For one event loop.
+    """Counts in Redis, shared by every process with the same server and prefix. For threads, and for one event loop.
 
     Nothing is connected before the first hit. A hit is never sent twice: one whose answer was lost may be counted.
 
@@ -51,7 +52,7 @@ class RedisLimits:
         url_or_client: a URL, or a client of redis.asyncio: its settings are copied, its connections left alone.
         prefix: of every key.
         command_timeout: how long the server may be silent while hits wait; text ("100 ms") or ns.
-        connections: how many carry hits.
+        connections: how many carry the hits of coroutines; each thread that asks has one of its own.
         time_us: a clock in us to go by instead of the server's, for tests.
 
     Raises:
@@ -74,61 +75,109 @@ class RedisLimits:
         self._place = found.place
         self._prefix = prefix
         self._time_us = time_us
-        self.lanes = Lanes(found, settings.connections, settings.command_timeout_ns, _greet)
+        limit_ns = settings.command_timeout_ns
+        self._lanes = Lanes(found, settings.connections, limit_ns, _greet)
+        self._blocking = BlockingConnections(lambda: found.make_blocking(limit_ns), found.place)
 
     def __repr__(self) -> str:
         return f"RedisLimits({self._place!r}, prefix={self._prefix!r})"
 
     def tally(self, name: str, meters: tuple[Meter[Any], ...]) -> "_RedisTally":
         """The counts of a limiter."""
-        return _RedisTally(self.lanes, f"{self._prefix}{name}:", meters, self._time_us)
+        return _RedisTally(self._lanes, self._blocking, f"{self._prefix}{name}:", meters, self._time_us)
 
     async def close(self) -> None:
-        """Disconnect; who waits is told StoreUnavailable. Used again, it connects again."""
-        await self.lanes.close()
-        self.lanes.open()
+        """Disconnect what coroutines used; who waits is told StoreUnavailable. Used again, it connects again."""
+        await self._lanes.close()
+        self._lanes.open()
+
+    def close_blocking(self) -> None:
+        """Disconnect what threads used and use no more. Used again, it connects again."""
+        self._blocking.close()
+
+
+class _Call:
+    """One run of a script.
+
+    Args:
+        asks: what it decides about.
+        text, name: of the script.
+        count, arguments: how many there are, and these.
+    """
+
+    __slots__ = ("_arguments", "_count", "_text", "asks", "short")
+
+    def __init__(self, asks: Sequence[Ask], text: bytes, name: bytes, count: int, arguments: bytes) -> None:
+        self.asks = asks
+        self._text, self._count, self._arguments = text, count, arguments
+        self.short = b"*%d\r\n$7\r\nEVALSHA\r\n$40\r\n%b\r\n%b" % (2 + count, name, arguments)
+
+    def whole(self) -> bytes:
+        """The command with the text of the script."""
+        return b"*%d\r\n$4\r\nEVAL\r\n%b%b" % (2 + self._count, bulk(self._text), self._arguments)
 
 
 class _RedisTally:
     """See `Tally`."""
 
     def __init__(
-        self, lanes: Lanes, prefix: str, meters: tuple[Meter[Any], ...], time_us: Callable[[], int] | None
+        self,
+        lanes: Lanes,
+        blocking: BlockingConnections,
+        prefix: str,
+        meters: tuple[Meter[Any], ...],
+        time_us: Callable[[], int] | None,
     ) -> None:
         self._lanes = lanes
+        self._blocking = blocking
         self._meters = meters
         self._prefixes = [f"{prefix}{meter.limit.mark}:".encode() for meter in meters]
         self._time_us = time_us
         letters = "".join(meter.letter for meter in meters)
-        self._script, self._name = script(letters)
+        self._scripts = {verb: script(letters, verb) for verb in (HIT, PEEK, REFUND)}
         constants = [number for meter in meters for number in meter.constants()]
         self._limits = bulk(letters.encode()) + bulk(struct.pack(f"<{len(constants)}d", *constants))
-        self._one = self._packed(1, 0)
+        self._one = bulk(self._packed(1, 0))
 
     async def ask(self, verb: str, asks: Sequence[Ask]) -> list[Decision]:
         """One script for a hundred asks, sent together."""
+        calls = self._calls(verb, asks)
+        answers = await self._lanes.ask(b"".join([call.short for call in calls]), len(calls))
+        answers = answers if len(calls) > 1 else [answers]
+        for place, call in enumerate(calls):
+            if is_unknown_script(answers[place]):
+                answers[place] = await self._lanes.ask(call.whole())
+        return self._decisions(calls, answers)
+
+    def ask_blocking(self, verb: str, asks: Sequence[Ask]) -> list[Decision]:
+        """The same on a connection of the caller's thread."""
+        calls = self._calls(verb, asks)
+        answers = self._blocking.ask(b"".join([call.short for call in calls]), len(calls))
+        answers = answers if len(calls) > 1 else [answers]
+        for place, call in enumerate(calls):
+            if is_unknown_script(answers[place]):
+                answers[place] = self._blocking.ask(call.whole())
+        return self._decisions(calls, answers)
+
+    def _calls(self, verb: str, asks: Sequence[Ask]) -> list["_Call"]:
+        """The scripts to run."""
         parts = [asks[first : first + ASKS_MAX] for first in range(0, len(asks), ASKS_MAX)]
-        calls = [self._arguments(verb, part) for part in parts]
-        answers = await self._lanes.ask(
-            b"".join(self._call(b"EVALSHA", self._name, *call) for call in calls), len(calls)
-        )
+        return [_Call(part, *self._scripts[verb], *self._arguments(verb, part)) for part in parts]
+
+    def _decisions(self, calls: list["_Call"], answers: list[Any]) -> list[Decision]:
         decisions: list[Decision] = []
-        for part, call, answer in zip(parts, calls, answers if len(calls) > 1 else [answers], strict=True):
-            if is_unknown_script(answer):
-                answer = await self._lanes.ask(self._call(b"EVAL", self._script, *call))
-            self._read(self._lanes.checked(answer), part, decisions)
+        for call, answer in zip(calls, answers, strict=True):
+            self._read(self._lanes.checked(answer), call.asks, decisions)
         return decisions
 
     def _arguments(self, verb: str, asks: Sequence[Ask]) -> tuple[int, bytes]:
         """How many parts the script gets, and these, as `script` has them."""
-        keys = [bulk(prefix + raw) for key, _, _ in asks for raw in (_encoded(key),) for prefix in self._prefixes]
+        encoded = [key.encode(errors="surrogatepass") for key, _, _ in asks]
+        keys = [bulk(prefix + key) for key in encoded for prefix in self._prefixes]
         time = b"" if self._time_us is None else _TIME.pack(*divmod(self._time_us(), 1_000_000))
-        packed = [bulk(self._one if cost == 1 and not at_ns else self._packed(cost, at_ns)) for _, cost, at_ns in asks]
+        packed = [self._one if cost == 1 and not at_ns else bulk(self._packed(cost, at_ns)) for _, cost, at_ns in asks]
         parts = [bulk(b"%d" % len(keys)), *keys, bulk(time), bulk(verb.encode()), self._limits, *packed]
         return len(parts) + 1, b"".join(parts)  # the limits are two
-
-    def _call(self, name: bytes, what: bytes, count: int, arguments: bytes) -> bytes:
-        return b"*%d\r\n" % (2 + count) + bulk(name) + bulk(what) + arguments
 
     def _packed(self, cost: int, at_ns: int) -> bytes:
         """An ask."""
@@ -146,10 +195,6 @@ class _RedisTally:
                 summary, at = meter.read(raw, at)
                 seen.append(summary)
             decisions.append(Decision(allowed, key, cost, now_ns, STORE, self._meters, tuple(seen)))
-
-
-def _encoded(key: str) -> bytes:
-    return key.encode(errors="surrogatepass")
 
 
 async def _greet(connection: "AbstractConnection") -> None:
