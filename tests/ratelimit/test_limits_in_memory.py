@@ -163,6 +163,6 @@ def test_long_keys_are_told_apart_and_not_kept() -> None:
     assert limiter.hit(long).allowed
     decision = limiter.hit(long)
     assert not decision.allowed
-    assert len(decision.key) < 50
+    assert all(len(key) < 50 for key in limiter._local._own)  # type: ignore[union-attr]
     assert limiter.hit(long + "k").allowed
     assert limiter.hit("\udcff" * 200).allowed

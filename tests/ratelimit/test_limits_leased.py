@@ -5,16 +5,19 @@ import contextlib
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from limiting import MS, S, most_within
+from limiting import MS, Clock, S, most_within
 
 from servers import RedisServer
 from tenfold.ratelimit import Limiter, RedisLimits, ThreadLimiter
+from tenfold.runtime.ratelimit.decision import Decision
+from tenfold.runtime.ratelimit.leases import Leases
 from tenfold.runtime.ratelimit.limits import limit
 
 SOURCES = Path(__file__).resolve().parents[2] / "src"
@@ -144,6 +147,19 @@ def test_a_hit_taken_back_goes_back_to_the_lease_it_came_from_only(shared_redis:
             assert (await limiter.hit("k")).by != "lease" or (await limiter.peek("k")).remaining < held
 
     asyncio.run(scene())
+
+
+def test_units_are_granted_within_the_time_of_the_lease_and_not_after_it() -> None:
+    clock = Clock()
+    leases = Leases(8, 1 * S, clock, threading.Event)
+    answer = Decision(True, "k", 8, 123, "store", (), ())
+    assert leases.granted(answer, 1, clock.now_ns).allowed
+    clock.now_ns += S - 1
+    assert leases.take("k", 3) is not None
+    assert leases.take("k", 5) is None
+    clock.now_ns += 1
+    assert leases.take("k", 1) is None
+    assert leases.drained() == []
 
 
 def test_a_forked_child_does_not_grant_what_its_parent_holds(shared_redis: RedisServer) -> None:

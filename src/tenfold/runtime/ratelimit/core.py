@@ -6,13 +6,13 @@ their own way.
 """
 
 from collections.abc import Callable, Generator, Sequence
-from hashlib import blake2b
 from typing import Any, TypeAlias
 
 from tenfold.errors import UsageError
 from tenfold.policies.call import circuit_breaker
 from tenfold.runtime.ratelimit.decision import LEASE, LOCAL, STORE, Decision
 from tenfold.runtime.ratelimit.guard import Guard
+from tenfold.runtime.ratelimit.keys import checked
 from tenfold.runtime.ratelimit.leases import Leases
 from tenfold.runtime.ratelimit.limits import Limit, limit
 from tenfold.runtime.ratelimit.meters import meters
@@ -20,9 +20,6 @@ from tenfold.runtime.ratelimit.settings import Settings
 from tenfold.runtime.ratelimit.store import HIT, PEEK, REFUND, Ask, LimitStore, LocalTally
 from tenfold.settings import configured
 from tenfold.units import quoted
-
-KEY_MAX = 100
-"""Longer keys are replaced by their hash: a key comes from outside, and a store keeps it."""
 
 Question: TypeAlias = tuple[str, list[Ask]]
 Walk: TypeAlias = Generator[Any, list[Decision] | None, list[Decision]]
@@ -55,6 +52,11 @@ class Core:
         size_max = min(given.leased, self._capacity)
         is_leasing = size_max > 1 and self._local is None
         self._leases = Leases(size_max, given.lease_for_ns, clock_ns, make_event) if is_leasing else None
+        self._here: Callable[[str, int], Decision | None] = _not_here
+        if self._local is not None:
+            self._here = self._local.hit
+        elif self._leases is not None:
+            self._here = self._leases.take
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(each.name for each in self.limits)}, name={self.name!r})"
@@ -69,17 +71,9 @@ class Core:
         """The store's last trouble."""
         return self._guard.last_error
 
-    def _here(self, key: str, cost: int) -> Decision | None:
-        """The decision when this process can make it by itself."""
-        if cost < 1 or len(key) > KEY_MAX:
-            key = _checked(key, cost)
-        if self._local is not None:
-            return self._local.hit(key, cost)
-        return self._leases.take(key, cost) if self._leases is not None else None
-
     def _hit(self, key: str, cost: int) -> Walk:
         """The store's decision on one hit."""
-        key = _checked(key, cost)
+        key = checked(key, cost)
         if self._leases is None:
             return self._asked(HIT, [(key, cost, 0)])
         return self._leased(self._leases, key, cost)
@@ -113,14 +107,14 @@ class Core:
 
     def _hit_many(self, hits: Sequence[tuple[str, int]]) -> Walk:
         """Decisions on many hits."""
-        asks = [(_checked(key, cost), cost, 0) for key, cost in hits]
+        asks = [(checked(key, cost), cost, 0) for key, cost in hits]
         if self._local is not None:
             return [self._local.hit(key, cost) for key, cost, _ in asks]
         return (yield from self._asked(HIT, asks)) if asks else []
 
     def _peek(self, key: str, cost: int) -> Walk:
         """How a key stands."""
-        key = _checked(key, cost)
+        key = checked(key, cost)
         if self._local is not None:
             return [self._local.peek(key, cost)]
         return (yield from self._asked(PEEK, [(key, cost, 0)]))
@@ -153,17 +147,8 @@ class Core:
         return []
 
 
-def _checked(key: str, cost: int) -> str:
-    """The key as it is counted.
-
-    Raises:
-        UsageError: the cost is less than 1.
-    """
-    if cost < 1:
-        raise UsageError(f"a hit that costs {cost}", "give a cost of 1 or more; refund takes a hit back")
-    if len(key) <= KEY_MAX:
-        return key
-    return "#" + blake2b(key.encode(errors="surrogatepass"), digest_size=16).hexdigest()
+def _not_here(key: str, cost: int) -> None:
+    """Every hit is the store's to decide."""
 
 
 def _distinct(limits: tuple[Limit, ...]) -> tuple[Limit, ...]:

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tenfold.runtime.ratelimit.decision import LEASE, Decision
+from tenfold.runtime.ratelimit.keys import checked
 
 KEYS_MAX = 10_000
 """Further keys are asked for one by one."""
@@ -64,6 +65,7 @@ class Leases:
         """Grant or refuse by what is held; None: the store has to be asked."""
         if self._pid != os.getpid():
             self._start()
+        key = checked(key, cost)
         with self._lock:
             lease = self._leases.get(key)
             if lease is None or lease.answer is None:

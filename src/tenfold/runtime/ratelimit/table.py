@@ -17,6 +17,7 @@ from typing import Any
 
 from tenfold.runtime.ratelimit.decision import STORE, Decision
 from tenfold.runtime.ratelimit.gcra import PART_BITS, Gcra
+from tenfold.runtime.ratelimit.keys import checked, short
 from tenfold.runtime.ratelimit.meters import Meter
 
 SHARED_PART = 8  # one place in eight is a bucket for keys without a place
@@ -46,7 +47,12 @@ class LimitTable:
         return len(self._own) + len(self._shared)
 
     def hit(self, key: str, cost: int) -> Decision:
-        """Count it with every limit, if it fits all."""
+        """Count it with every limit, if it fits all.
+
+        Raises:
+            UsageError: the cost is less than 1.
+        """
+        checked(key, cost)
         with self._lock:
             now_ns = self._clock_ns()
             states = self._own.get(key) or self._placed(key, now_ns)
@@ -58,6 +64,7 @@ class LimitTable:
 
     def peek(self, key: str, cost: int) -> Decision:
         """Whether it would fit."""
+        checked(key, cost)
         with self._lock:
             now_ns = self._clock_ns()
             states = self._there(key) or [meter.fresh() for meter in self.meters]
@@ -89,10 +96,14 @@ class LimitTable:
 
     def _there(self, key: str) -> list[Any]:
         """What counts for a key now; empty: nothing does."""
+        key = short(key)
         return self._own.get(key) or self._shared.get(self._bucket(key)) or []
 
     def _placed(self, key: str, now_ns: int) -> list[Any]:
-        """A place for a key that has none, or its bucket."""
+        """A place for a key that has none, or its bucket. A long key has never one under its own name."""
+        key = short(key)
+        if key in self._own:
+            return self._own[key]
         is_full = len(self._own) >= self._own_max
         self._give_up_full(LOOKS_WHEN_FULL if is_full else LOOKS, now_ns)
         bucket = self._shared.get(self._bucket(key))
@@ -131,20 +142,26 @@ class OneGcraTable(LimitTable):
         (meter,) = meters
         assert isinstance(meter, Gcra)
         self._step, self._full = meter.step, meter.full
+        self._enter, self._leave = self._lock.acquire, self._lock.release  # half of what `with` costs
 
     def hit(self, key: str, cost: int) -> Decision:
         """As LimitTable.hit."""
-        with self._lock:
+        if cost < 1:
+            checked(key, cost)
+        self._enter()
+        try:
             now_ns = self._clock_ns()
             states = self._own.get(key) or self._placed(key, now_ns)
             now = now_ns << PART_BITS
             tat, latest = states[0], now + self._full
-            after = (tat if tat > now else now) + cost * self._step
+            after = (tat if tat > now else now) + (self._step if cost == 1 else cost * self._step)
             allowed = after <= latest
             if allowed:
                 states[0] = tat = after
             elif tat > latest:
                 states[0] = tat = latest
+        finally:
+            self._leave()
         return Decision(allowed, key, cost, now_ns, STORE, self.meters, (tat,))
 
     def _is_full(self, states: list[Any], now_ns: int) -> bool:
