@@ -17,8 +17,9 @@ from tenfold.cli.group import VERBS
 from tenfold.kinds import KINDS
 from tenfold.policies import call
 from tenfold.policies.call import CALL_POLICIES
-from tenfold.stores import STORES, leases
+from tenfold.stores import STORES, leases, limits
 from tenfold.stores.leases import LEASE_STORES
+from tenfold.stores.limits import LIMIT_STORES
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ROOT / "src"
@@ -176,8 +177,14 @@ def test_every_lease_store_is_in_its_table() -> None:
 
 
 def test_every_store_is_in_its_table_and_where_that_says() -> None:
-    assert modules_of(stores) - {"leases"} == set(STORES)  # families of stores have tables of their own
+    others = {"leases", "limits"}  # families of stores have tables of their own
+    assert modules_of(stores) - others == set(STORES)
     assert all(callable(pkgutil.resolve_name(place)) for place in STORES.values())
+
+
+def test_every_store_of_limits_is_in_its_table() -> None:
+    assert modules_of(limits) - {"script"} == set(LIMIT_STORES)
+    assert all(callable(pkgutil.resolve_name(place)) for place in LIMIT_STORES.values())
 
 
 def test_every_verb_of_the_command_line_is_registered() -> None:
@@ -245,6 +252,8 @@ HEAVY = {"numpy", "numba", "llvmlite", "yaml", "click", "asyncio", "redis"}
         ("tenfold.runtime.adapters.asgi", {"asyncio"}),
         ("tenfold.testing", {"asyncio"}),
         ("tenfold.partition", {"asyncio"}),
+        ("tenfold.ratelimit", {"asyncio"}),
+        ("tenfold.stores.limits.memory", set()),
         ("tenfold.design.schema", set()),
         ("tenfold.sizing", set()),
         ("tenfold.kinds", set()),

@@ -9,6 +9,7 @@ from tenfold.errors import UsageError
 if TYPE_CHECKING:
     from redis.asyncio import Redis
     from redis.asyncio.connection import AbstractConnection
+    from redis.connection import AbstractConnection as BlockingConnection
 
 _NOT_OURS = ("maint_", "maintenance_", "oss_cluster_", "orig_", "himport_", "event_dispatcher")
 """Settings by which a pool of redis-py reaches into its connections: these are not in its pool."""
@@ -20,6 +21,8 @@ class Origin:
 
     place: str
     make: Callable[[], "AbstractConnection"]
+    make_blocking: Callable[[int], "BlockingConnection"]
+    """For threads, with the longest time a server may be silent in ns."""
 
     def __repr__(self) -> str:
         return f"Origin({self.place!r})"
@@ -52,7 +55,23 @@ def origin(url_or_client: "str | Redis") -> Origin:
                 f"{type(url_or_client).__name__} is no client of redis.asyncio", "give a URL or a redis.asyncio.Redis"
             )
     connection_class, settings = pool.connection_class, _ours(pool.connection_kwargs)
-    return Origin(_place(settings), lambda: connection_class(**settings, **_own()))
+    return Origin(
+        _place(settings),
+        lambda: connection_class(**settings, **_own()),
+        lambda limit_ns: _blocking(connection_class, settings, limit_ns),
+    )
+
+
+def _blocking(connection_class: type, settings: dict[str, Any], limit_ns: int) -> "BlockingConnection":
+    """The same connection for threads: redis-py names its classes alike."""
+    import redis.connection
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+
+    limits = {"socket_timeout": limit_ns / 1e9, "socket_connect_timeout": limit_ns / 1e9}
+    own = {**_own(), **limits, "retry": Retry(NoBackoff(), 0)}
+    made: BlockingConnection = getattr(redis.connection, connection_class.__name__)(**settings, **own)
+    return made
 
 
 def _ours(settings: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha1
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tenfold.fields import setting
 from tenfold.policies.cache.freshness import Entry
@@ -16,15 +16,14 @@ from tenfold.settings import configured
 from tenfold.stores.redis.announcements import SENDER_BYTES, Subscription, messages
 from tenfold.stores.redis.clock import ServerClock
 from tenfold.stores.redis.connections import origin
-from tenfold.stores.redis.lane import Lane, unavailable
+from tenfold.stores.redis.lanes import ABANDONED, Lanes
 from tenfold.stores.redis.records import HEADER_BYTES, header, keep_ms, packed, unpacked
+from tenfold.stores.redis.wire import bulk, command, is_unknown_script, time_ns
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
     from redis.asyncio.connection import AbstractConnection
 
-US = 1_000
-S = 1_000_000_000
 CLOCK_EVERY_S = 5.0  # at 100 ppm that is 0.5 ms of drift
 CLOCK_FIRST = 3  # questions when a store opens: the shortest round trip counts
 
@@ -93,6 +92,8 @@ class RedisStore:
         self._clock = ServerClock(monotonic_ns)
         self.now_ns = self._clock.now_ns
         self._watch: asyncio.Task[None] | None = None
+        count, limit_ns = self._settings.connections, self._settings.command_timeout_ns
+        self._lanes = Lanes(self._origin, count, limit_ns, self._greet, self._forked)
         self._start()
 
     @property
@@ -104,16 +105,11 @@ class RedisStore:
         return f"RedisStore({self._origin.place!r}, prefix={self._prefix.decode()!r})"
 
     def _start(self) -> None:
-        """Fresh connections, none of them connected, and a name for this process."""
-        limit_ns, place = self._settings.command_timeout_ns, self._origin.place
-        self._lanes = [
-            Lane(self._origin.make(), self._greet, limit_ns, place) for _ in range(self._settings.connections)
-        ]
-        self._turn = 0
+        """A name for this process, and a subscription that nobody listens to yet."""
         self._sender = os.urandom(SENDER_BYTES)
-        self._subscription = Subscription(self._origin.make, self._channel, self._sender, limit_ns)
-        self._pid = os.getpid()
-        self._is_closed = False
+        self._subscription = Subscription(
+            self._origin.make, self._channel, self._sender, self._settings.command_timeout_ns
+        )
 
     async def open(self) -> None:
         """Connect, and read the server's clock; from then on it is read every few seconds.
@@ -121,7 +117,7 @@ class RedisStore:
         Raises:
             StoreUnavailable: when the server does not answer. The store may be used all the same: it connects again.
         """
-        self._is_closed = False
+        self._lanes.open()
         if self._watch is None:
             self._watch = asyncio.create_task(self._keep_time(), name="tenfold redis clock")
         for _ in range(max(CLOCK_FIRST, len(self._lanes))):  # each connection is asked in turn, and so connected
@@ -129,26 +125,24 @@ class RedisStore:
 
     async def close(self) -> None:
         """Give back every connection and task; who waits is told StoreUnavailable."""
-        self._is_closed = True
+        await self._lanes.close()
         watch, self._watch = self._watch, None
         if watch is not None:
             watch.cancel()
             await asyncio.wait([watch])
         await self._subscription.close()
-        for lane in self._lanes:
-            await lane.close()
 
     async def get(self, key: str) -> Record | None:
         """The record, or None: one GET."""
-        raw = await self._ask(b"*2\r\n$3\r\nGET\r\n" + _bulk(self._prefix + key.encode()))
-        return unpacked(self._checked(raw))
+        raw = await self._lanes.ask(b"*2\r\n$3\r\nGET\r\n" + bulk(self._prefix + key.encode()))
+        return unpacked(self._lanes.checked(raw))
 
     async def get_many(self, keys: Sequence[str]) -> list[Record | None]:
         """The records of many keys: one MGET."""
         if not keys:
             return []
         names = [self._prefix + key.encode() for key in keys]
-        return [unpacked(raw) for raw in self._checked(await self._ask(_command(b"MGET", *names)))]
+        return [unpacked(raw) for raw in self._lanes.checked(await self._lanes.ask(command(b"MGET", *names)))]
 
     async def swap(
         self, key: str, expected: Entry | None, record: Record, keep_ns: int, *, keeps_payload: bool = False
@@ -162,23 +156,23 @@ class RedisStore:
             b"%d" % keep_ms(keep_ns),
             b"1" if keeps_payload else b"0",
         )
-        answer = await self._ask(_command(b"EVALSHA", SWAP_NAME, *arguments))
-        if _is_unknown_script(answer):  # the server was started anew, or its scripts were flushed
-            answer = await self._ask(_command(b"EVAL", SWAP, *arguments))
-        answer = self._checked(answer)
+        answer = await self._lanes.ask(command(b"EVALSHA", SWAP_NAME, *arguments))
+        if is_unknown_script(answer):  # the server was started anew, or its scripts were flushed
+            answer = await self._lanes.ask(command(b"EVAL", SWAP, *arguments))
+        answer = self._lanes.checked(answer)
         return (True, None) if answer == 1 else (False, unpacked(answer))
 
     async def put(self, records: Mapping[str, Record], keep_ns: Mapping[str, int]) -> None:
         """Write records whatever stands there: as many SETs, in one round trip."""
         await self._ask_all(
-            _command(b"SET", self._prefix + key.encode(), packed(record), b"PX", b"%d" % keep_ms(keep_ns[key]))
+            command(b"SET", self._prefix + key.encode(), packed(record), b"PX", b"%d" % keep_ms(keep_ns[key]))
             for key, record in records.items()
         )
 
     async def announce(self, keys: Sequence[str], *, is_change: bool) -> None:
         """Tell every other process that listens."""
         await self._ask_all(
-            _command(b"PUBLISH", self._channel, message) for message in messages(self._sender, keys, is_change)
+            command(b"PUBLISH", self._channel, message) for message in messages(self._sender, keys, is_change)
         )
 
     async def listen(
@@ -188,47 +182,32 @@ class RedisStore:
 
         Does not raise when the server is away: `lost` is called, and again when the subscription is there.
         """
-        self._see_to_fork()
+        self._lanes.see_to_fork()
         subscription = self._subscription
         await subscription.add(told, lost)
         return lambda: subscription.remove(told, lost)
-
-    def _ask(self, commands: bytes, count: int = 1) -> "asyncio.Future[Any]":
-        """Put commands in line, on each connection in turn."""
-        if self._pid != os.getpid():
-            self._see_to_fork()
-        if self._is_closed:
-            raise StoreUnavailable(f"Redis at {self._origin.place}: the store was closed")
-        self._turn = (self._turn + 1) % len(self._lanes)
-        return self._lanes[self._turn].ask(commands, count)
 
     async def _ask_all(self, commands: Iterable[bytes]) -> None:
         """Send commands together and see that none failed."""
         gathered = list(commands)
         if not gathered:
             return
-        answers = await self._ask(b"".join(gathered), len(gathered))
+        answers = await self._lanes.ask(b"".join(gathered), len(gathered))
         for answer in answers if len(gathered) > 1 else [answers]:
-            self._checked(answer)
-
-    def _checked(self, answer: Any) -> Any:
-        """The answer, unless it is an error of the server's."""
-        if isinstance(answer, Exception):
-            raise unavailable(self._origin.place, answer)
-        return answer
+            self._lanes.checked(answer)
 
     async def _greet(self, connection: "AbstractConnection") -> None:
         """The clock of a server just connected to, which may be another than before."""
         sent_ns = self._clock.monotonic_ns()
-        await connection.send_packed_command(_command(b"TIME"), check_health=False)
-        server_ns = _time_ns(await connection.read_response(disable_decoding=True))
+        await connection.send_packed_command(command(b"TIME"), check_health=False)
+        server_ns = time_ns(await connection.read_response(disable_decoding=True))
         self._clock.measured(sent_ns, server_ns, self._clock.monotonic_ns(), is_other_server=True)
 
     async def _measure(self) -> None:
         """Ask for the time once."""
         sent_ns = self._clock.monotonic_ns()
-        answer = self._checked(await self._ask(_command(b"TIME")))
-        self._clock.measured(sent_ns, _time_ns(answer), self._clock.monotonic_ns())
+        answer = self._lanes.checked(await self._lanes.ask(command(b"TIME")))
+        self._clock.measured(sent_ns, time_ns(answer), self._clock.monotonic_ns())
 
     async def _keep_time(self) -> None:
         """Ask for the time every few seconds."""
@@ -237,32 +216,8 @@ class RedisStore:
             with contextlib.suppress(StoreUnavailable):
                 await self._measure()
 
-    def _see_to_fork(self) -> None:
-        """In a child made by fork leave the parent's connections alone, not even closing them, and make others."""
-        if self._pid != os.getpid():
-            _ABANDONED.append((self._lanes, self._subscription, self._watch))
-            self._watch = None
-            self._start()
-
-
-_ABANDONED: list[Any] = []  # kept: to let go of a connection is to close it, and its selector is the parent's
-
-
-def _command(*parts: bytes) -> bytes:
-    """A command as the protocol has it (RESP: an array of bulk strings)."""
-    return b"*%d\r\n" % len(parts) + b"".join([_bulk(part) for part in parts])
-
-
-def _bulk(part: bytes) -> bytes:
-    return b"$%d\r\n%b\r\n" % (len(part), part)
-
-
-def _time_ns(answer: Any) -> int:
-    """What TIME answers: seconds and microseconds."""
-    return int(answer[0]) * S + int(answer[1]) * US
-
-
-def _is_unknown_script(answer: Any) -> bool:
-    from redis.exceptions import NoScriptError
-
-    return isinstance(answer, NoScriptError)
+    def _forked(self) -> None:
+        """In a child made by fork: leave the parent's subscription and task alone."""
+        ABANDONED.append((self._subscription, self._watch))
+        self._watch = None
+        self._start()
