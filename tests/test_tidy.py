@@ -170,7 +170,7 @@ def test_every_call_policy_is_in_its_table() -> None:
 
 
 def test_every_store_is_in_its_table_and_where_that_says() -> None:
-    assert modules_of(stores) == set(STORES)
+    assert modules_of(stores) - {"idempotency", "leases"} == set(STORES)  # families of stores have tables of their own
     assert all(callable(pkgutil.resolve_name(place)) for place in STORES.values())
 
 

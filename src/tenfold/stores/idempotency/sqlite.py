@@ -1,0 +1,257 @@
+"""Keys in a SQLite file: for the processes of one machine, and for work in the same file, in one transaction with it.
+
+- The file is in WAL mode: a repetition reads its answer without waiting for whoever writes.
+- One connection on one thread. A transaction has the connection to itself; other claims wait for it, as SQLite would
+  make them wait for its only writer.
+- `synchronous` is NORMAL: what was committed survives the death of the process, though not always the machine's. In a
+  transaction key and work are lost together then. Set FULL where the work is elsewhere.
+- The clock is the machine's.
+"""
+
+import asyncio
+import os
+import sqlite3
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from tenfold.fields import setting
+from tenfold.runtime.idempotency.claims import to_the_end
+from tenfold.runtime.idempotency.store import CLAIMED, RUNNING, Answer, Ask, StoreUnavailable
+from tenfold.runtime.time_limit import TimeLimit
+from tenfold.settings import configured
+from tenfold.stores.idempotency import sql
+
+T = TypeVar("T")
+NOW = ":now"
+READ, CLAIM, EXTEND, COMPLETE, RELEASE, SWEEP = (
+    text.format(now=NOW) for text in (sql.READ, sql.CLAIM, sql.EXTEND, sql.COMPLETE, sql.RELEASE, sql.SWEEP)
+)
+TRIES = 3  # a key may vanish between a claim that is refused and the look at why
+
+
+@dataclass(frozen=True, slots=True)
+class _Settings:
+    """Settings of the store in SQLite."""
+
+    timeout_ns: int = setting(
+        5_000_000_000, "How long to wait for others' transactions.", low=1_000_000, source="Python's sqlite3"
+    )
+    synchronous: str = setting(
+        "NORMAL", "When a commit reaches the disk.", choices=("NORMAL", "FULL"), source="the manual advises it for WAL"
+    )
+
+
+class SQLiteStore:
+    """See `runtime.idempotency.store.TransactionalStore`.
+
+    Args:
+        path: of the file; made when it is not there. Not on a network file system.
+        timeout: how long to wait for others' transactions; text ("5 s").
+        synchronous: NORMAL or FULL.
+        clock_ns: Unix time in ns.
+
+    Raises:
+        UsageError: when a setting cannot be read.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        timeout: str = "5 s",
+        synchronous: str = "NORMAL",
+        *,
+        clock_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        given = {"timeout": timeout, "synchronous": synchronous}
+        self._settings: _Settings = configured(_Settings, given, "SQLiteStore")
+        self._path, self._clock_ns = os.fspath(path), clock_ns
+        self._start()
+
+    def __repr__(self) -> str:
+        return f"SQLiteStore({self._path!r})"
+
+    def _start(self) -> None:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="tenfold idempotency")
+        self._connection: sqlite3.Connection | None = None
+        self._turn = asyncio.Lock()
+        self._working: set[str] = set()  # keys of transactions of this process
+        self._claims = 0
+        self._pid = os.getpid()
+
+    async def begin(self, ask: Ask) -> Answer:
+        """Claim the key."""
+        return await self._in_turn(self._claimed, ask)
+
+    async def extend(self, ask: Ask) -> bool:
+        """Lengthen the lease."""
+        return bool(await self._in_turn(self._rows, EXTEND, sql.values(ask)))
+
+    async def complete(self, ask: Ask, response: bytes) -> bool:
+        """Keep the answer."""
+        return bool(await self._in_turn(self._rows, COMPLETE, sql.values(ask, response)))
+
+    async def release(self, ask: Ask) -> None:
+        """Forget the key."""
+        await self._in_turn(self._rows, RELEASE, sql.values(ask))
+
+    async def sweep(self, limit: int) -> int:
+        """Delete keys whose time is over."""
+        return len(await self._in_turn(self._rows, SWEEP, {"limit": limit}))
+
+    async def begin_transaction(self, ask: Ask) -> tuple[Answer, "SQLiteClaim | None"]:
+        """Claim the key in a transaction: SQLite has one writer, so nobody else claims anything meanwhile."""
+        self._see_to_fork()
+        if ask.key in self._working:
+            return Answer(RUNNING), None
+        self._working.add(ask.key)
+        claim = SQLiteClaim(self, ask)
+        try:
+            await self._take_turn()
+        except BaseException:
+            self._working.discard(ask.key)
+            raise
+        try:
+            answer = await self._on_thread(self._begun, ask)
+        except BaseException:
+            await to_the_end(claim.end(self._rolled_back))
+            raise
+        if answer.state == CLAIMED:
+            return answer, claim
+        self._give_turn(ask)
+        return answer, None
+
+    async def close(self) -> None:
+        """Close the file and end the thread."""
+        async with self._turn:
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                await self._on_thread(connection.close)
+            self._thread.shutdown(wait=False)
+            self._thread = ThreadPoolExecutor(1, thread_name_prefix="tenfold idempotency")
+
+    # In the event loop.
+
+    async def _in_turn(self, work: Callable[..., T], *arguments: Any) -> T:
+        self._see_to_fork()
+        await self._take_turn()
+        try:
+            return await self._on_thread(work, *arguments)
+        finally:
+            self._turn.release()
+
+    async def _take_turn(self) -> None:
+        if not self._turn.locked():
+            await self._turn.acquire()
+            return
+        try:
+            with TimeLimit(self._settings.timeout_ns):
+                await self._turn.acquire()
+        except TimeoutError as error:
+            raise StoreUnavailable(f"SQLite at {self._path}: a transaction has lasted too long") from error
+
+    def _give_turn(self, ask: Ask) -> None:
+        self._working.discard(ask.key)
+        self._turn.release()
+
+    async def _on_thread(self, work: Callable[..., T], *arguments: Any) -> T:
+        """The result of what the thread does; its errors are the store's."""
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
+        except sqlite3.Error as error:
+            raise StoreUnavailable(f"SQLite at {self._path}: {error}") from error
+
+    def _see_to_fork(self) -> None:
+        """In a child made by fork: no thread has come along, and the parent's connection is not ours."""
+        if self._pid != os.getpid():
+            _ABANDONED.append(self._connection)
+            self._start()
+
+    # On the thread.
+
+    def _opened(self) -> sqlite3.Connection:
+        """The connection; it may be used by the application's threads during a transaction."""
+        if self._connection is None:
+            wait_s = self._settings.timeout_ns / 1e9
+            connection = sqlite3.connect(self._path, timeout=wait_s, isolation_level=None, check_same_thread=False)
+            try:
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute(f"PRAGMA synchronous = {self._settings.synchronous}")
+                connection.execute(sql.CREATE.format(text="text", bytes="blob"))
+                connection.execute(sql.INDEX)
+            except BaseException:
+                connection.close()
+                raise
+            self._connection = connection
+        return self._connection
+
+    def _rows(self, statement: str, values: dict[str, Any]) -> list[Any]:
+        return self._opened().execute(statement, {**values, "now": self._clock_ns() // sql.US}).fetchall()
+
+    def _claimed(self, ask: Ask) -> Answer:
+        self._claims += 1
+        if self._claims % sql.SWEEP_EVERY == 0:
+            self._rows(SWEEP, {"limit": sql.SWEPT})
+        return self._claimed_now(ask)
+
+    def _claimed_now(self, ask: Ask) -> Answer:
+        values = sql.values(ask)
+        for _ in range(TRIES):
+            rows = self._rows(READ, values)
+            answer = sql.standing(rows[0] if rows else None, ask)
+            if answer.state != CLAIMED or self._rows(CLAIM, values):
+                return answer
+        return Answer(RUNNING)
+
+    def _begun(self, ask: Ask) -> Answer:
+        self._opened().execute("BEGIN IMMEDIATE")
+        answer = self._claimed(ask)
+        if answer.state != CLAIMED:
+            self._rolled_back()
+        return answer
+
+    def _committed(self, ask: Ask, response: bytes) -> bool:
+        connection = self._opened()
+        try:
+            is_ours = bool(self._rows(COMPLETE, sql.values(ask, response)))
+            if is_ours and connection.in_transaction:
+                connection.execute("COMMIT")
+            return is_ours
+        finally:
+            self._rolled_back()
+
+    def _rolled_back(self) -> None:
+        if self._connection is not None and self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+
+
+class SQLiteClaim:
+    """A key that is held by a transaction."""
+
+    def __init__(self, store: SQLiteStore, ask: Ask) -> None:
+        self._store, self._ask = store, ask
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The connection of the transaction. Committed early, the claim is there without an answer: unknown."""
+        return self._store._opened()
+
+    async def complete(self, response: bytes) -> bool:
+        """Commit work and answer."""
+        return await to_the_end(self.end(self._store._committed, self._ask, response))
+
+    async def release(self) -> None:
+        """Undo the work."""
+        await to_the_end(self.end(self._store._rolled_back))
+
+    async def end(self, work: Callable[..., T], *arguments: Any) -> T:
+        """Do the last thing of the transaction, and let others have their turn."""
+        try:
+            return await self._store._on_thread(work, *arguments)
+        finally:
+            self._store._give_turn(self._ask)
+
+
+_ABANDONED: list[Any] = []  # kept: to close a connection in a child drops the parent's locks on the file
