@@ -157,7 +157,11 @@ class PostgresStore:
         lock = int.from_bytes(blake2b(ask.key.encode(), digest_size=8).digest(), "big", signed=True)
         await connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
         rows = await _rows(connection, "SELECT pg_try_advisory_xact_lock(%(lock)s)", {"lock": lock})
-        return await self._claimed(connection, ask) if rows[0][0] else Answer(RUNNING)
+        if rows[0][0]:
+            return await self._claimed(connection, ask)
+        rows = await _rows(connection, READ, sql.values(ask))  # who has the lock may only be reading the answer
+        answer = sql.standing(rows[0] if rows else None, ask)
+        return Answer(RUNNING) if answer.state == CLAIMED else answer
 
     # Connections.
 

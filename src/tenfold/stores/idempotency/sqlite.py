@@ -106,19 +106,15 @@ class SQLiteStore:
         self._see_to_fork()
         if ask.key in self._working:
             return Answer(RUNNING), None
-        self._working.add(ask.key)
         claim = SQLiteClaim(self, ask)
-        try:
-            await self._take_turn()
-        except BaseException:
-            self._working.discard(ask.key)
-            raise
+        await self._take_turn()
         try:
             answer = await self._on_thread(self._begun, ask)
         except BaseException:
             await to_the_end(claim.end(self._rolled_back))
             raise
         if answer.state == CLAIMED:
+            self._working.add(ask.key)
             return answer, claim
         self._give_turn(ask)
         return answer, None
