@@ -330,6 +330,24 @@ def test_a_stream_that_breaks_off_gives_the_key_back():
     asyncio.run(main())
 
 
+@pytest.mark.parametrize(("length", "runs"), [(None, 2), (b"7", 1), (b"9", 2)])
+def test_an_answer_ended_after_the_caller_left_is_kept_only_when_its_length_says_that_it_is_whole(length, runs):
+    async def app(scope, receive, send):
+        inner.headers = [] if length is None else [(b"content-length", length)]
+        await inner(scope, receive, send)
+
+    async def work(number):
+        assert (await receives[0]())["type"] == "http.disconnect"
+
+    async def around(scope, receive, send):
+        receives[:] = [receive]
+        await app(scope, receive, send)
+
+    receives, inner = [], Counting(work=work)
+    _, second = asyncio.run(twice(around))
+    assert (inner.runs, second.is_replay) == (runs, runs == 1)
+
+
 def test_a_caller_that_hangs_up_within_the_body_leaves_nothing():
     app, store = Counting(), MemoryStore()
 

@@ -50,7 +50,12 @@ class Held:
     async def complete(self, response: bytes) -> bool:
         """Keep the answer; False: the key was lost, the answer is not kept."""
         await self._stop()
-        return await to_the_end(self._store.complete(self._ask, response))
+        try:
+            return await self._store.complete(self._ask, response)
+        except asyncio.CancelledError:  # the work is done all the same: again, in case that was cut off
+            with contextlib.suppress(StoreUnavailable):
+                await to_the_end(self._store.complete(self._ask, response))
+            raise
 
     async def release(self) -> None:
         """Give the key back."""

@@ -22,6 +22,9 @@ AS_FILES = ("http.response.pathsend", "http.response.zerocopysend")
 """Extensions by which an application answers without showing us the bytes: not offered to it."""
 
 
+BODILESS = (204, 304)
+
+
 class NotCommitted(Exception):
     """The work of a transaction, and its answer, are not there: tell nobody that they are."""
 
@@ -58,6 +61,7 @@ class Exchange:
         self._gone: OSError | None = None  # the caller, at the start
         self._chunks: list[bytes] | None = []  # None: too large
         self._size = 0
+        self._is_left = False  # the application was told that the caller is gone, before its answer was whole
         self._is_whole = False  # the answer
         self._is_settled = False  # the key
         self._failure: BaseException | None = None  # of the commit
@@ -96,7 +100,9 @@ class Exchange:
     async def _told(self) -> Message:
         """The body, once; then whatever the server says."""
         if self._body is None:
-            return await self._receive()
+            message = await self._receive()
+            self._is_left |= message["type"] == "http.disconnect" and not self._is_whole
+            return message
         body, self._body = self._body, None
         return {"type": "http.request", "body": body, "more_body": False}
 
@@ -153,7 +159,7 @@ class Exchange:
             return
         assert self._start is not None
         status = self._start["status"]
-        if not self._keeps(status):
+        if not self._keeps(status) or self._may_be_cut():
             await self._give_back()
             return
         self._is_settled = True
@@ -169,6 +175,14 @@ class Exchange:
         if self._is_transaction:
             self._failure = failure
             raise NotCommitted(str(failure)) from failure
+
+    def _may_be_cut(self) -> bool:
+        """Whether the application may have ended its answer early, for nobody was there; its length says it did not."""
+        assert self._start is not None
+        if not self._is_left or self._start["status"] in BODILESS:
+            return False
+        lengths = [value for name, value in self._start["headers"] if name.lower() == b"content-length"]
+        return lengths != [b"%d" % self._size]
 
     async def _give_back(self) -> None:
         if not self._is_settled:

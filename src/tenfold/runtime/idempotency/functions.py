@@ -11,7 +11,7 @@ from hashlib import sha256
 from typing import Any, ParamSpec, TypeVar
 
 from tenfold.errors import CallRejected, UsageError
-from tenfold.runtime.idempotency.claims import Held, Tell, claimed, to_the_end, token
+from tenfold.runtime.idempotency.claims import Held, Tell, claimed, token
 from tenfold.runtime.idempotency.exchange import CONNECTION, NotCommitted
 from tenfold.runtime.idempotency.keys import stored_key
 from tenfold.runtime.idempotency.problems import AT_WORK
@@ -114,7 +114,7 @@ async def _run(claim: Claim, work: Callable[[], Awaitable[R]], dumps: Callable[[
 async def _kept(claim: Claim, response: bytes, tell: Tell) -> None:
     """Keep the result. With a lease, one that cannot be kept is still the caller's; the outcome is then unknown."""
     try:
-        is_kept = await to_the_end(claim.complete(response))
+        is_kept = await claim.complete(response)
     except StoreUnavailable as error:
         if claim.connection is not None:
             raise NotCommitted(str(error)) from error

@@ -1,8 +1,11 @@
 """Keys in a SQLite file: for the processes of one machine, and for work in the same file, in one transaction with it.
 
 - The file is in WAL mode: a repetition reads its answer without waiting for whoever writes.
-- One connection on one thread. A transaction has the connection to itself; other claims wait for it, as SQLite would
-  make them wait for its only writer.
+- One connection. A transaction has it to itself; other claims wait for it, as SQLite would make them wait for its only
+  writer.
+- What takes 20 us is done in the event loop: a thread would cost four times as much. What may take longer is done on a
+  thread: opening the file, waiting for another program's lock, every commit with `synchronous` FULL, and moving the log
+  into the file (checkpoints), which waits for the disk.
 - `synchronous` is NORMAL: what was committed survives the death of the process, though not always the machine's. In a
   transaction key and work are lost together then. Set FULL where the work is elsewhere.
 - The clock is the machine's.
@@ -11,9 +14,11 @@
 import asyncio
 import os
 import sqlite3
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -29,6 +34,10 @@ NOW = ":now"
 READ, CLAIM, EXTEND, COMPLETE, RELEASE, SWEEP = (
     text.format(now=NOW) for text in (sql.READ, sql.CLAIM, sql.EXTEND, sql.COMPLETE, sql.RELEASE, sql.SWEEP)
 )
+NORMAL = "NORMAL"
+PRIMARY = 0xFF  # the part of SQLite's extended codes that says what kind of error it is
+BUSY_PAUSE_S = 0.005  # between looks at a lock another program has
+CHECKPOINT_EVERY = 250  # claims: about the thousand pages of log after which SQLite would do it
 TRIES = 3  # a key may vanish between a claim that is refused and the look at why
 
 
@@ -109,7 +118,7 @@ class SQLiteStore:
         claim = SQLiteClaim(self, ask)
         await self._take_turn()
         try:
-            answer = await self._on_thread(self._begun, ask)
+            answer = await self._done(self._begun, ask)
         except BaseException:
             await to_the_end(claim.end(self._rolled_back))
             raise
@@ -124,7 +133,7 @@ class SQLiteStore:
         async with self._turn:
             connection, self._connection = self._connection, None
             if connection is not None:
-                await self._on_thread(connection.close)
+                await self._done(connection.close)
             self._thread.shutdown(wait=False)
             self._thread = ThreadPoolExecutor(1, thread_name_prefix="tenfold idempotency")
 
@@ -134,7 +143,7 @@ class SQLiteStore:
         self._see_to_fork()
         await self._take_turn()
         try:
-            return await self._on_thread(work, *arguments)
+            return await self._done(work, *arguments)
         finally:
             self._turn.release()
 
@@ -152,12 +161,30 @@ class SQLiteStore:
         self._working.discard(ask.key)
         self._turn.release()
 
-    async def _on_thread(self, work: Callable[..., T], *arguments: Any) -> T:
-        """The result of what the thread does; its errors are the store's."""
+    async def _done(self, work: Callable[..., T], *arguments: Any) -> T:
+        """The result of work on the connection: here, or on the thread when it would wait. Errors are the store's."""
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
+            if self._connection is not None and self._settings.synchronous == NORMAL:
+                try:
+                    return work(*arguments)
+                except sqlite3.OperationalError as error:
+                    if getattr(error, "sqlite_errorcode", 0) & PRIMARY != sqlite3.SQLITE_BUSY:
+                        raise
+            return await self._on_thread(work, *arguments)
         except sqlite3.Error as error:
             raise StoreUnavailable(f"SQLite at {self._path}: {error}") from error
+
+    async def _on_thread(self, work: Callable[..., T], *arguments: Any) -> T:
+        """The result; cancelled, the thread has let go of the connection when this ends."""
+        stop = threading.Event()
+        future = asyncio.get_running_loop().run_in_executor(self._thread, self._patiently, stop, work, arguments)
+        try:
+            await asyncio.wait([future])
+        except asyncio.CancelledError:
+            stop.set()
+            await to_the_end(_over(future))
+            raise
+        return future.result()
 
     def _see_to_fork(self) -> None:
         """In a child made by fork: no thread has come along, and the parent's connection is not ours."""
@@ -165,15 +192,31 @@ class SQLiteStore:
             _ABANDONED.append(self._connection)
             self._start()
 
-    # On the thread.
+    # With the connection.
+
+    def _patiently(self, stop: threading.Event, work: Callable[..., T], arguments: tuple[Any, ...]) -> T:
+        """Work on the thread, again and again while another program has the lock, within the time limit."""
+        end_s = time.monotonic() + self._settings.timeout_ns / 1e9
+        while True:
+            try:
+                return work(*arguments)
+            except sqlite3.OperationalError as error:
+                is_busy = getattr(error, "sqlite_errorcode", 0) & PRIMARY == sqlite3.SQLITE_BUSY
+                if not is_busy or time.monotonic() >= end_s or stop.wait(BUSY_PAUSE_S):
+                    raise
+
+    def _checkpoint(self) -> None:
+        """Move the log into the file, on the thread, by a connection of its own; readers and writers go on."""
+        with suppress(sqlite3.Error), closing(sqlite3.connect(self._path, isolation_level=None)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def _opened(self) -> sqlite3.Connection:
         """The connection; it may be used by the application's threads during a transaction."""
         if self._connection is None:
-            wait_s = self._settings.timeout_ns / 1e9
-            connection = sqlite3.connect(self._path, timeout=wait_s, isolation_level=None, check_same_thread=False)
+            connection = sqlite3.connect(self._path, timeout=0, isolation_level=None, check_same_thread=False)
             try:
                 connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute("PRAGMA wal_autocheckpoint = 0")
                 connection.execute(f"PRAGMA synchronous = {self._settings.synchronous}")
                 connection.execute(sql.CREATE.format(text="text", bytes="blob"))
                 connection.execute(sql.INDEX)
@@ -190,6 +233,8 @@ class SQLiteStore:
         self._claims += 1
         if self._claims % sql.SWEEP_EVERY == 0:
             self._rows(SWEEP, {"limit": sql.SWEPT})
+        if self._claims % CHECKPOINT_EVERY == 0:
+            self._thread.submit(self._checkpoint)
         return self._claimed_now(ask)
 
     def _claimed_now(self, ask: Ask) -> Answer:
@@ -245,9 +290,14 @@ class SQLiteClaim:
     async def end(self, work: Callable[..., T], *arguments: Any) -> T:
         """Do the last thing of the transaction, and let others have their turn."""
         try:
-            return await self._store._on_thread(work, *arguments)
+            return await self._store._done(work, *arguments)
         finally:
             self._store._give_turn(self._ask)
+
+
+async def _over(future: "asyncio.Future[Any]") -> None:
+    await asyncio.wait([future])
+    future.exception()  # seen
 
 
 _ABANDONED: list[Any] = []  # kept: to close a connection in a child drops the parent's locks on the file
