@@ -120,6 +120,7 @@ def test_after_the_body_the_application_hears_the_server_itself():
         (b'{"a":1}', b'{"a":true}'),
         (b'{"a":1}', b'{"a":"1"}'),
         (b"[1,2]", b"[2,1]"),
+        (b"[0.1]", rb'["\u00000.1"]'),
     ],
 )
 def test_json_that_differs_has_another_fingerprint(one, other):

@@ -40,7 +40,7 @@ class Ask(NamedTuple):
     fingerprint: bytes  # of the request the key stands for
     token: int  # the asker's own: 1 .. 2**62
     lease_ns: int  # how long it holds without being extended
-    keep_ns: int  # how long the key is remembered
+    keep_ns: int  # how long the key is remembered, from its claim or the last extension
     runs_unknown: bool = False  # claim a key whose outcome is unknown
 
 
@@ -65,7 +65,7 @@ class Store(Protocol):
         """Lengthen the lease to `lease_ns` from now; False: the key is not the token's any more."""
 
     async def complete(self, ask: Ask, response: bytes) -> bool:
-        """Keep the answer for `keep_ns`; False: the key is not the token's any more, nothing was changed."""
+        """Keep the answer as long as the key; False: the key is not the token's any more, nothing was changed."""
 
     async def release(self, ask: Ask) -> None:
         """Forget the key, if it is the token's and not done."""

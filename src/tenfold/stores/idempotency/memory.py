@@ -80,10 +80,9 @@ class MemoryStore:
 
     async def complete(self, ask: Ask, response: bytes) -> bool:
         """Keep the answer."""
-        now_ns = self._now_ns()
-        row = self._held(ask, now_ns)
+        row = self._held(ask, self._now_ns())
         if row is not None:
-            row.response, row.forget_at_ns = response, now_ns + ask.keep_ns
+            row.response = response
         return row is not None
 
     async def release(self, ask: Ask) -> None:

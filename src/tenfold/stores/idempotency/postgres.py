@@ -91,19 +91,19 @@ class PostgresStore:
 
     async def extend(self, ask: Ask) -> bool:
         """Lengthen the lease."""
-        return bool(await self._rows(EXTEND, sql.values(ask)))
+        return bool(await self._changed(EXTEND, sql.values(ask)))
 
     async def complete(self, ask: Ask, response: bytes) -> bool:
         """Keep the answer."""
-        return bool(await self._rows(COMPLETE, sql.values(ask, response)))
+        return bool(await self._changed(COMPLETE, sql.values(ask, response)))
 
     async def release(self, ask: Ask) -> None:
         """Forget the key."""
-        await self._rows(RELEASE, sql.values(ask))
+        await self._changed(RELEASE, sql.values(ask))
 
     async def sweep(self, limit: int) -> int:
         """Delete keys whose time is over."""
-        return len(await self._rows(SWEEP, {"limit": limit}))
+        return await self._changed(SWEEP, {"limit": limit})
 
     async def begin_transaction(self, ask: Ask) -> tuple[Answer, "PostgresClaim | None"]:
         """Claim the key in a transaction."""
@@ -128,9 +128,9 @@ class PostgresStore:
 
     # Asking.
 
-    async def _rows(self, statement: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:
+    async def _changed(self, statement: str, values: dict[str, Any]) -> int:
         async with self._connected() as connection:
-            return await self._asked(_rows(connection, statement, values))
+            return await self._asked(_changed(connection, statement, values))
 
     async def _asked(self, work: Awaitable[T]) -> T:
         """The result, in time; errors are the store's."""
@@ -143,12 +143,12 @@ class PostgresStore:
     async def _claimed(self, connection: "Connection", ask: Ask) -> Answer:
         self._claims += 1
         if self._claims % sql.SWEEP_EVERY == 0:
-            await _rows(connection, SWEEP, {"limit": sql.SWEPT})
+            await _changed(connection, SWEEP, {"limit": sql.SWEPT})
         values = sql.values(ask)
         for _ in range(TRIES):
             rows = await _rows(connection, READ, values)
             answer = sql.standing(rows[0] if rows else None, ask)
-            if answer.state != CLAIMED or await _rows(connection, CLAIM, values):
+            if answer.state != CLAIMED or await _changed(connection, CLAIM, values):
                 return answer
         return Answer(RUNNING)
 
@@ -253,7 +253,7 @@ class PostgresClaim:
             await self._store._put_back(self.connection)
 
     async def _committed(self, response: bytes) -> bool:
-        is_ours = bool(await _rows(self.connection, COMPLETE, sql.values(self._ask, response)))
+        is_ours = bool(await _changed(self.connection, COMPLETE, sql.values(self._ask, response)))
         if is_ours:
             await self.connection.execute("COMMIT")
         return is_ours
@@ -263,6 +263,11 @@ async def _rows(connection: "Connection", statement: str, values: dict[str, Any]
     """The rows of a statement."""
     cursor = await connection.execute(statement, values)
     return await cursor.fetchall()
+
+
+async def _changed(connection: "Connection", statement: str, values: dict[str, Any]) -> int:
+    """Change rows; how many."""
+    return (await connection.execute(statement, values)).rowcount
 
 
 async def _create(connection: "Connection") -> None:

@@ -69,7 +69,6 @@ COMPLETE = Script(
     _HELD
     + """
 redis.call('HSET', KEYS[1], 'response', ARGV[2])
-redis.call('PEXPIRE', KEYS[1], ARGV[3])
 return 1
 """
 )
@@ -135,7 +134,7 @@ class RedisStore:
 
     async def complete(self, ask: Ask, response: bytes) -> bool:
         """Keep the answer."""
-        return bool(await self._run(COMPLETE, ask, b"%d" % ask.token, response, b"%d" % _ms(ask.keep_ns)))
+        return bool(await self._run(COMPLETE, ask, b"%d" % ask.token, response))
 
     async def release(self, ask: Ask) -> None:
         """Forget the key."""

@@ -1,6 +1,6 @@
 """The table of keys and what is asked of it, in the SQL that SQLite and PostgreSQL share. Times are us.
 
-`{now}` stands for the database's time. Each change is one statement, atomic by itself.
+`{now}` stands for the database's time. Each change is one statement, atomic by itself. Completing touches no index.
 """
 
 from typing import Any
@@ -33,23 +33,21 @@ ON CONFLICT (id) DO UPDATE SET fingerprint = excluded.fingerprint, token = exclu
     lease_until_us = excluded.lease_until_us, forget_at_us = excluded.forget_at_us, response = NULL
 WHERE held.forget_at_us <= {now} OR (
     CAST(:runs_unknown AS integer) = 1 AND held.response IS NULL
-    AND held.lease_until_us <= {now} AND held.fingerprint = excluded.fingerprint)
-RETURNING token"""
+    AND held.lease_until_us <= {now} AND held.fingerprint = excluded.fingerprint)"""
 
 EXTEND = """
 UPDATE tenfold_idempotency SET lease_until_us = {now} + :lease, forget_at_us = {now} + :keep
-WHERE id = :key AND token = :token AND response IS NULL AND forget_at_us > {now} RETURNING token"""
+WHERE id = :key AND token = :token AND response IS NULL AND forget_at_us > {now}"""
 
 COMPLETE = """
-UPDATE tenfold_idempotency SET response = :response, forget_at_us = {now} + :keep
-WHERE id = :key AND token = :token AND response IS NULL AND forget_at_us > {now} RETURNING token"""
+UPDATE tenfold_idempotency SET response = :response
+WHERE id = :key AND token = :token AND response IS NULL AND forget_at_us > {now}"""
 
-RELEASE = "DELETE FROM tenfold_idempotency WHERE id = :key AND token = :token AND response IS NULL RETURNING token"
+RELEASE = "DELETE FROM tenfold_idempotency WHERE id = :key AND token = :token AND response IS NULL"
 
 SWEEP = """
 DELETE FROM tenfold_idempotency WHERE id IN (
-    SELECT id FROM tenfold_idempotency WHERE forget_at_us <= {now} ORDER BY forget_at_us LIMIT :limit)
-RETURNING token"""
+    SELECT id FROM tenfold_idempotency WHERE forget_at_us <= {now} ORDER BY forget_at_us LIMIT :limit)"""
 
 
 def values(ask: Ask, response: bytes | None = None) -> dict[str, Any]:

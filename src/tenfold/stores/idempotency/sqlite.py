@@ -96,19 +96,19 @@ class SQLiteStore:
 
     async def extend(self, ask: Ask) -> bool:
         """Lengthen the lease."""
-        return bool(await self._in_turn(self._rows, EXTEND, sql.values(ask)))
+        return bool(await self._in_turn(self._changed, EXTEND, sql.values(ask)))
 
     async def complete(self, ask: Ask, response: bytes) -> bool:
         """Keep the answer."""
-        return bool(await self._in_turn(self._rows, COMPLETE, sql.values(ask, response)))
+        return bool(await self._in_turn(self._changed, COMPLETE, sql.values(ask, response)))
 
     async def release(self, ask: Ask) -> None:
         """Forget the key."""
-        await self._in_turn(self._rows, RELEASE, sql.values(ask))
+        await self._in_turn(self._changed, RELEASE, sql.values(ask))
 
     async def sweep(self, limit: int) -> int:
         """Delete keys whose time is over."""
-        return len(await self._in_turn(self._rows, SWEEP, {"limit": limit}))
+        return await self._in_turn(self._changed, SWEEP, {"limit": limit})
 
     async def begin_transaction(self, ask: Ask) -> tuple[Answer, "SQLiteClaim | None"]:
         """Claim the key in a transaction: SQLite has one writer, so nobody else claims anything meanwhile."""
@@ -218,7 +218,7 @@ class SQLiteStore:
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("PRAGMA wal_autocheckpoint = 0")
                 connection.execute(f"PRAGMA synchronous = {self._settings.synchronous}")
-                connection.execute(sql.CREATE.format(text="text", bytes="blob"))
+                connection.execute(sql.CREATE.format(text="text", bytes="blob") + " WITHOUT ROWID")
                 connection.execute(sql.INDEX)
             except BaseException:
                 connection.close()
@@ -229,10 +229,14 @@ class SQLiteStore:
     def _rows(self, statement: str, values: dict[str, Any]) -> list[Any]:
         return self._opened().execute(statement, {**values, "now": self._clock_ns() // sql.US}).fetchall()
 
+    def _changed(self, statement: str, values: dict[str, Any]) -> int:
+        """Change rows; how many."""
+        return self._opened().execute(statement, {**values, "now": self._clock_ns() // sql.US}).rowcount
+
     def _claimed(self, ask: Ask) -> Answer:
         self._claims += 1
         if self._claims % sql.SWEEP_EVERY == 0:
-            self._rows(SWEEP, {"limit": sql.SWEPT})
+            self._changed(SWEEP, {"limit": sql.SWEPT})
         if self._claims % CHECKPOINT_EVERY == 0:
             self._thread.submit(self._checkpoint)
         return self._claimed_now(ask)
@@ -242,7 +246,7 @@ class SQLiteStore:
         for _ in range(TRIES):
             rows = self._rows(READ, values)
             answer = sql.standing(rows[0] if rows else None, ask)
-            if answer.state != CLAIMED or self._rows(CLAIM, values):
+            if answer.state != CLAIMED or self._changed(CLAIM, values):
                 return answer
         return Answer(RUNNING)
 
@@ -256,7 +260,7 @@ class SQLiteStore:
     def _committed(self, ask: Ask, response: bytes) -> bool:
         connection = self._opened()
         try:
-            is_ours = bool(self._rows(COMPLETE, sql.values(ask, response)))
+            is_ours = bool(self._changed(COMPLETE, sql.values(ask, response)))
             if is_ours and connection.in_transaction:
                 connection.execute("COMMIT")
             return is_ours
