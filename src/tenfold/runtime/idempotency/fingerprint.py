@@ -19,19 +19,20 @@ def fingerprint(method: str, path: str, query: bytes, content_type: str, body: b
         body: all of it.
     """
     media = content_type.partition(";")[0].strip().lower()
-    canonical = _canonical(body) if body and (media == "application/json" or media.endswith("+json")) else body
-    parts = (method.encode(), path.encode("utf-8", "surrogatepass"), query, canonical)
+    canonical = _canonical(body) if media == "application/json" or media.endswith("+json") else None
+    kind, text = (b"bytes", body) if canonical is None else (b"json", canonical)
+    parts = (method.encode(), path.encode("utf-8", "surrogatepass"), query, kind, text)
     return sha256(b"".join(b"%d:%b" % (len(part), part) for part in parts)).digest()
 
 
-def _canonical(body: bytes) -> bytes:
-    """JSON with sorted members and without spaces; the body itself when it is none."""
+def _canonical(body: bytes) -> bytes | None:
+    """JSON with sorted members and without spaces; None when it is none."""
     if rb"\u0000" in body:
-        return body  # a text that begins so would look like a number of ours
+        return None  # a text that begins so would look like a number of ours
     try:
         return _ENCODER.encode(_DECODER.decode(body.decode())).encode()
     except (ValueError, RecursionError):
-        return body
+        return None
 
 
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
