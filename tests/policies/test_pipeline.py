@@ -6,7 +6,18 @@ from types import SimpleNamespace
 import pytest
 
 from tenfold.errors import CallRejected
-from tenfold.policies.call import CALL_POLICIES, bulkhead, circuit_breaker, deadline, retry, timeout
+from tenfold.policies.call import (
+    CALL_POLICIES,
+    adaptive_limit,
+    bulkhead,
+    circuit_breaker,
+    deadline,
+    hedge,
+    rate_limit,
+    retry,
+    throttle,
+    timeout,
+)
 from tenfold.policies.verbs import NEVER, PROCEED, RETRY, WAIT
 from tenfold.runtime.pipeline import MARK, Pipeline, Stage
 from tenfold.runtime.time_limit import TimeLimit
@@ -50,7 +61,8 @@ class Case:
 
 def test_policies_stand_in_the_order_of_the_table_however_they_are_given():
     configs = [timeout.Config(limit_ns=1), bulkhead.Config(in_flight=1), circuit_breaker.Config(), retry.Config()]
-    case = Case(*configs, deadline.Config(total_ns=1))
+    others = [throttle.Config(), hedge.Config(), adaptive_limit.Config(), rate_limit.Config(rate_per_s=1.0)]
+    case = Case(*configs, *others, deadline.Config(total_ns=1))
     assert case.pipeline.order == tuple(policy.NAME for policy in CALL_POLICIES)
 
 

@@ -13,14 +13,12 @@ from tenfold.engine.heap import pop, push
 from tenfold.engine.jit import source_fingerprint
 from tenfold.engine.nodes import failed
 from tenfold.engine.state import (
-    BACKOFF,
     ERROR,
     FINISHED,
     NEEDS_ROOM,
     NO_ANSWER,
     NONE,
     NOTHING,
-    PERMIT,
     STOPPED,
     TIME,
     TIMER_ATTEMPT,
@@ -48,7 +46,7 @@ def _lose(w, t, op):
         task.pc += 1
         return t
     if op.count == 1 and task.parent != NONE:
-        w.tasks[task.parent].child = NONE
+        calls.lost(w, t)
         free(w, t)
         return NONE
     sleep(w, t, w.clock[0].now_ns + op.latency_ns, TIME)
@@ -78,14 +76,7 @@ def _step(w, t, op):
             return nodes.worked(w, t, op)
         return nodes.work(w, t, op)
     if code == p.CALL:
-        if task.wait == BACKOFF:
-            task.wait = NOTHING
-            return calls.attempt(w, t, op)
-        if task.wait == PERMIT:
-            task.woken = 0
-            task.wait = NOTHING
-            return calls.admitted(w, t, op)
-        return calls.call(w, t, op)
+        return calls.proceed(w, t, op)
     if code == p.ACQUIRE:
         task.wait = NOTHING
         return nodes.acquire(w, t, op)

@@ -1,7 +1,7 @@
 """Dataclasses as plain values for JSON, and back by their annotations."""
 
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -26,7 +26,7 @@ def from_plain(declared: type[T], plain: Any) -> T:
 
     Raises:
         TypeError: a value is of another type than declared.
-        KeyError: a value is missing.
+        KeyError: a value without a default is missing.
     """
     return _read(declared, plain)  # type: ignore[no-any-return]
 
@@ -46,8 +46,11 @@ def _read(declared: Any, plain: Any) -> Any:
 
 
 def _dataclass(declared: Any, plain: Any) -> Any:
+    """Missing values take their defaults, if they have any: a file of an earlier version knows fewer counters."""
     values = _expect(dict, plain)
-    return declared(**{name: _read(kind, values[name]) for name, kind in _hints(declared).items()})
+    absent = {field.name for field in fields(declared) if field.name not in values and field.default is not MISSING}
+    kinds = _hints(declared).items()
+    return declared(**{name: _read(kind, values[name]) for name, kind in kinds if name not in absent})
 
 
 def _series(each: Any, plain: Any) -> tuple[Any, ...]:
