@@ -16,14 +16,16 @@ from hypothesis import strategies as st
 from tenfold.engine import jit
 from tenfold.fields import plain_type
 from tenfold.policies.cache import freshness
-from tenfold.policies.call import CALL_POLICIES
+from tenfold.policies.call import CALL_POLICIES, adaptive_limit
 from tenfold.policies.call.call import Call
-from tenfold.policies.verbs import LONGEST_NS, PROCEED, QUEUE, WAKE
+from tenfold.policies.verbs import LONGEST_NS, PROCEED, QUEUE, REJECT, WAIT, WAKE
 
 STEPS = 300
 CALLS = 6
 EXAMPLES = 120
 LAST_DRAW = 1.0 - 2.0**-53
+OUTCOMES = ([0, 1, 1, 2], [0, 1, 1, 2], [1], [0])
+"""What a tape's outcomes are drawn from: anything, only failures, only successes."""
 
 
 def any_value(rng, field):
@@ -38,13 +40,15 @@ def any_value(rng, field):
     edges = [kind(low), kind(high), kind(default), kind(0)]
     if rng.random() < 0.3:
         return edges[rng.integers(len(edges))]
+    if default < low and rng.random() < 0.5:
+        return kind(default)  # what is off by default changes what the rest does
     if choices:
         return int(rng.integers(len(choices)))
     if kind is float:
         return float(low + (high - low) * rng.random() ** rng.integers(1, 6))
     if field.name.endswith("_ns"):
         return int(low + rng.random() * min(high - low, 10.0 ** rng.integers(1, 17)))
-    return int(rng.integers(low, min(high, 200) + 1))
+    return int(rng.integers(low, min(high, rng.choice([4, 200])) + 1))
 
 
 def any_config(rng, cls):
@@ -67,19 +71,24 @@ def any_draws(rng, steps):
 
 
 def call_driver(module):
-    """Acquire, record or leave, whatever is legal for the call whose turn it is."""
+    """Acquire, record, extra or leave, whatever is legal for the call whose turn it is."""
     acquire, record = module.acquire, module.record
-    leave = getattr(module, "leave", None)
+    leave, extra = getattr(module, "leave", None), getattr(module, "extra", None)
 
     def drive(configs, states, calls, tape, now_ns, draw, out):
         config, state = configs[0], states[0]
-        standing = [0] * 6  # 0 idle, 1 holds what acquire gave, 2 queued
+        standing = [0] * 6  # 0 idle, 1 holds what acquire gave, 2 queued, 3 told to ask again
         for i in range(len(now_ns)):
             which, call = tape[i, 0], calls[tape[i, 0]]
-            if standing[which] == 0:
+            if tape[i, 4] == 1 and standing[which] >= 2 and leave is not None:
+                out[i, 0], out[i, 1] = leave(config, state, call, now_ns[i])
+                standing[which] = 0
+            elif standing[which] == 0 or standing[which] == 3:
                 call.is_idempotent = tape[i, 3]
                 out[i, 0], out[i, 1] = acquire(config, state, call, now_ns[i], draw[i])
-                standing[which] = 1 if out[i, 0] == 0 else (2 if out[i, 0] == 3 else 0)
+                standing[which] = (1, 3, 0, 2)[out[i, 0]]
+            elif standing[which] == 1 and tape[i, 7] == 1 and extra is not None:
+                out[i, 0], out[i, 1] = extra(config, state, call, now_ns[i], draw[i])
             elif standing[which] == 1:
                 call.retry_after_ns = tape[i, 2]
                 out[i, 0], out[i, 1] = record(config, state, call, now_ns[i], tape[i, 1], draw[i])
@@ -89,9 +98,6 @@ def call_driver(module):
                         if standing[other] == 2:
                             standing[other] = 1
                             break
-            elif tape[i, 4] == 1 and leave is not None:
-                out[i, 0], out[i, 1] = leave(config, state, call, now_ns[i])
-                standing[which] = 0
             if tape[i, 5] == 1 and standing[which] == 0:  # the next call of this task
                 call.attempt_count = 0
                 call.is_marked = 0
@@ -100,19 +106,20 @@ def call_driver(module):
     return drive
 
 
-assert (PROCEED, QUEUE, WAKE) == (0, 3, 6), "the driver spells them out"
+assert (PROCEED, WAIT, REJECT, QUEUE, WAKE) == (0, 1, 2, 3, 6), "the driver spells them out"
 
 
 def call_tape(rng, config):
     span = 10.0 ** rng.integers(1, 17)
     columns = (
         rng.integers(0, CALLS, STEPS),
-        rng.choice([0, 1, 1, 2], STEPS) if rng.random() < 0.7 else np.ones(STEPS, np.int64),
+        rng.choice(OUTCOMES[rng.integers(len(OUTCOMES))], STEPS),
         (rng.random(STEPS) * min(span, LONGEST_NS) * (rng.random(STEPS) < 0.2)).astype(np.int64),
         rng.random(STEPS) < 0.9,
         rng.random(STEPS) < 0.5,
         rng.random(STEPS) < rng.choice([0.02, 0.5]),
         (rng.random(STEPS) * span).astype(np.int64),
+        rng.random(STEPS) < rng.choice([0.0, 0.3]),
     )
     return np.stack([np.asarray(column, np.int64) for column in columns], axis=1)
 
@@ -177,6 +184,46 @@ def test_compiled_call_policies_answer_as_interpreted_ones(module):
         assert [dataclasses.astuple(call) for call in calls] == rows.tolist()
 
     check()
+
+
+def limited_server():
+    """Calls at given times through a limit to ten workers; `out` holds the limit and the baseline after each."""
+    acquire, record = adaptive_limit.acquire, adaptive_limit.record
+
+    def drive(configs, states, calls, arrivals_ns, takes_ns, out):
+        config, state = configs[0], states[0]
+        free_ns, ends_ns = [0] * 10, [2**62] * len(calls)
+        for i in range(len(arrivals_ns)):
+            first = ends_ns.index(min(ends_ns))
+            while ends_ns[first] <= arrivals_ns[i]:
+                record(config, state, calls[first], ends_ns[first], 0, 0.0)
+                ends_ns[first] = 2**62
+                first = ends_ns.index(min(ends_ns))
+            slot = ends_ns.index(2**62)
+            if acquire(config, state, calls[slot], arrivals_ns[i], 0.0)[0] == 0:
+                worker = free_ns.index(min(free_ns))
+                free_ns[worker] = max(free_ns[worker], arrivals_ns[i]) + takes_ns[i]
+                ends_ns[slot] = free_ns[worker]
+            out[i, 0], out[i, 1], out[i, 2] = state.limit_thousandths, state.baseline_ns, state.drain_count
+
+    return drive
+
+
+def test_compiled_and_interpreted_limits_follow_an_overload_alike():
+    rng, size = np.random.default_rng(15), 8_000
+    rates = np.where(np.arange(size) < size // 4, 80, 300)
+    arrivals = np.cumsum(rng.exponential(1e9 / rates)).astype(np.int64)
+    takes = (rng.lognormal(np.log(1e8), 0.3, size)).astype(np.int64)
+    config, state = adaptive_limit.Config(probe_every_ns=3 * 10**9), adaptive_limit.State()
+    answers = [[0] * 3 for _ in range(size)]
+    plain_calls = [Call() for _ in range(100)]
+    limited_server()([config], [state], plain_calls, arrivals.tolist(), takes.tolist(), Table(answers))
+    states, rows, out = jit.empty_rows(adaptive_limit.State, 1), jit.rows_of([Call()] * 100), np.zeros((size, 3), int)
+    compiled(limited_server)(jit.rows_of([config]), states, rows, arrivals, takes, out)
+    assert answers == out.tolist()
+    assert dataclasses.astuple(state) == states[0].item()
+    assert len({limit for limit, _, _ in answers}) > 50
+    assert state.drain_count >= 3
 
 
 def test_compiled_freshness_answers_as_interpreted():

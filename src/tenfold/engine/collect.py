@@ -129,10 +129,12 @@ def _hottest(world: Arena, program: Program, number: int, rows: list[int], bins:
 
 
 def _arrows(world: Arena, program: Program) -> dict[str, ArrowRun]:
-    """Counters by arrow; an arrow that several places call through has several rows."""
+    """Counters by arrow; an arrow that several places call through has several rows, which share their states."""
     counts: dict[str, dict[str, int]] = {}
-    for row, name in zip(world.arrow_counts, program.arrow_names, strict=False):
-        sums = counts.setdefault(name, dict.fromkeys(row.dtype.names, 0))
+    for row, arrow, name in zip(world.arrow_counts, program.arrows, program.arrow_names, strict=False):
+        if name not in counts:
+            states = world.circuit_breaker_state[arrow.state_first : arrow.state_first + arrow.instances]
+            counts[name] = dict.fromkeys(row.dtype.names, 0) | {"breaker_opened": int(states["opened_count"].sum())}
         for column in row.dtype.names:
-            sums[column] += int(row[column])
+            counts[name][column] += int(row[column])
     return {name: ArrowRun(**sums) for name, sums in counts.items()}

@@ -11,6 +11,7 @@ from tenfold.engine.state import (
     BACKLOG,
     BRANCH,
     BRANCHES,
+    EXTRA,
     FAILED,
     FAR_NS,
     GOOD,
@@ -164,7 +165,7 @@ def end(w, t, outcome):
     """The task has come to its end; whoever waits for it goes on."""
     task = w.tasks[t]
     kind = task.kind
-    if kind == ATTEMPT:
+    if kind in (ATTEMPT, EXTRA):
         return _end_attempt(w, t, outcome)
     if kind == BRANCH:
         return _end_branch(w, t, outcome)

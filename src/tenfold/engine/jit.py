@@ -29,7 +29,10 @@ _COLUMNS: dict[Any, type[np.generic]] = {int: np.int64, float: np.float64, bool:
 _PACKAGE = pathlib.Path(__file__).parent.parent
 _COMPILED = ("engine", "policies", "program", "fields.py")
 """What compiled code takes its functions, constants and rows from."""
-DECIDING = (*_COMPILED, "design", "errors.py", "kinds", "settings.py", "sizing", "units.py")
+DECIDING = (
+    *(*_COMPILED, "design", "errors.py", "kinds", "settings.py", "sizing", "units.py"),
+    "runtime/partition/spread.py",  # what chance does to shards
+)
 """What decides how a design becomes a run: from the file over the program to the last event."""
 
 # Kernels several policies share are introduced once.

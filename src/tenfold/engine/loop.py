@@ -13,14 +13,12 @@ from tenfold.engine.heap import pop, push
 from tenfold.engine.jit import compiled_fingerprint
 from tenfold.engine.nodes import failed
 from tenfold.engine.state import (
-    BACKOFF,
     ERROR,
     FINISHED,
     NEEDS_ROOM,
     NO_ANSWER,
     NONE,
     NOTHING,
-    PERMIT,
     STOPPED,
     TIME,
     TIMER_ATTEMPT,
@@ -93,14 +91,7 @@ def _step(w, t, op):
             return nodes.worked(w, t, op)
         return nodes.work(w, t, op)
     if code == p.CALL:
-        if task.wait == BACKOFF:
-            task.wait = NOTHING
-            return calls.attempt(w, t, op)
-        if task.wait == PERMIT:
-            task.woken = 0
-            task.wait = NOTHING
-            return calls.admitted(w, t, op)
-        return calls.call(w, t, op)
+        return calls.proceed(w, t, op)
     if code == p.ACQUIRE:
         task.wait = NOTHING
         return nodes.acquire(w, t, op)

@@ -12,7 +12,9 @@ from tenfold.engine import stats
 from tenfold.engine.dice import draw, duration_ns, node_of_key
 from tenfold.engine.heap import replace_least
 from tenfold.engine.state import (
+    ATTEMPT,
     CALLS,
+    EXTRA,
     FAR_NS,
     MISSED,
     NONE,
@@ -244,7 +246,8 @@ def leave_queue(w, t):
 def _is_expired(w, t):
     """Nobody waits for this task any more: its caller hung up, or its deadline has passed."""
     task = w.tasks[t]
-    return task.deadline_ns <= w.clock[0].now_ns or (task.kind == 1 and task.parent == NONE)
+    is_call = task.kind in (ATTEMPT, EXTRA)
+    return task.deadline_ns <= w.clock[0].now_ns or (is_call and task.parent == NONE)
 
 
 @njit

@@ -7,14 +7,15 @@ from tenfold.engine.jit import Small
 NONE = -1
 
 # What a task waits for.
-NOTHING, TIME, CHILD, SLOT, PERMIT, LOAD, BRANCHES, BACKOFF = range(8)
+NOTHING, TIME, CHILD, SLOT, PERMIT, LOAD, BRANCHES, BACKOFF, TURN, DUE = range(10)
 
 # What a task is.
-ROOT, ATTEMPT, BRANCH, REFRESH, MESSAGE = range(5)
+ROOT, ATTEMPT, BRANCH, REFRESH, MESSAGE, EXTRA, HEDGER = range(7)
 
 # Causes of failure, in the order of tenfold.results.run.CAUSES.
-TIMEOUT, DEADLINE, REFUSED, OVERLOAD, CIRCUIT_OPEN, BULKHEAD_FULL, NO_ANSWER, ERROR = range(8)
-CAUSE_COUNT = 8
+TIMEOUT, DEADLINE, REFUSED, OVERLOAD, THROTTLED, CIRCUIT_OPEN, RATE_LIMITED, LIMITED, BULKHEAD_FULL = range(9)
+NO_ANSWER, ERROR = 9, 10
+CAUSE_COUNT = 11
 
 # Timers of a task: one per list it can stand in.
 TIMER_ATTEMPT, TIMER_TOTAL, TIMER_LEASE = range(3)
@@ -65,7 +66,7 @@ class Task:
     flow: Small = 0
     source: Small = 0
     parent: Small = NONE
-    child: Small = NONE  # the attempt being waited for
+    child: Small = NONE  # the call being waited for; when the attempt is hedged, the first of several
     arrow: Small = NONE  # of the call in progress
     via: Small = NONE  # an attempt: the arrow it came through
     wait: Small = NOTHING
@@ -77,8 +78,9 @@ class Task:
     woken: Small = 0  # why a waiter goes on: 1 a load succeeded, 2 a load failed, 3 it has got its slot or permit
     cause: Small = 0
     is_marked: Small = 0
-    pending: Small = 0  # branches still running
+    pending: Small = 0  # branches still running, or calls of a hedged attempt without an answer
     branch_failed: Small = 0
+    sibling: Small = NONE  # one of the calls of a hedged attempt, or its hedger: the next of them
     key: int = 0
     loads: Small = NONE  # the cache it loads a key for
     token: int = 0
@@ -179,9 +181,13 @@ class ArrowCount:
     timeouts: int = 0
     rejected_by_breaker: int = 0
     rejected_by_bulkhead: int = 0
-    breaker_opened: int = 0
     budget_exhausted: int = 0
     deadlines: int = 0
+    rejected_by_throttle: int = 0
+    rejected_by_rate_limit: int = 0
+    rejected_by_limit: int = 0
+    hedges: int = 0
+    hedges_won: int = 0
 
 
 @dataclass(slots=True)

@@ -136,9 +136,13 @@ class ArrowRow:
 
     deadline: int = -1
     retry: int = -1
+    throttle: int = -1
     circuit_breaker: int = -1
+    rate_limit: int = -1
+    adaptive_limit: int = -1
     bulkhead: int = -1
     timeout: int = -1
+    hedge: int = -1
     state_first: int = 0
     instances: int = 1
     caller_register: int = -1

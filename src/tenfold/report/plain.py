@@ -26,7 +26,7 @@ def from_plain(declared: type[T], plain: Any) -> T:
 
     Raises:
         TypeError: a value is of another type than declared.
-        KeyError: a value is missing.
+        KeyError: a value without a default is missing.
     """
     return _read(declared, plain)  # type: ignore[no-any-return]
 
@@ -46,6 +46,7 @@ def _read(declared: Any, plain: Any) -> Any:
 
 
 def _dataclass(declared: Any, plain: Any) -> Any:
+    """Missing values take their defaults, if they have any: a file of an earlier version knows fewer counters."""
     values = _expect(dict, plain)
     hints = _hints(declared)
     present = {field.name for field in fields(declared) if field.name in values or not _has_default(field)}

@@ -216,8 +216,13 @@ def _arrow_facts(arrow: ArrowRun) -> str:
         (arrow.timeouts, "timeouts"),
         (arrow.deadlines, "deadlines passed"),
         (arrow.budget_exhausted, "retries refused by the budget"),
+        (arrow.hedges, "extra calls"),
+        (arrow.hedges_won, "of them answered first"),
+        (arrow.rejected_by_throttle, "refused by throttle"),
         (arrow.breaker_opened, "times breaker opened"),
         (arrow.rejected_by_breaker, "refused by breaker"),
+        (arrow.rejected_by_rate_limit, "refused by rate limit"),
+        (arrow.rejected_by_limit, "refused by adaptive limit"),
         (arrow.rejected_by_bulkhead, "refused by bulkhead"),
     )
     return ", ".join(f"{count(n)} {what}" for n, what in told if n) or "nothing to do"

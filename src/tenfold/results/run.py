@@ -9,12 +9,16 @@ from dataclasses import dataclass, field
 
 NO_SAMPLE = -1
 
-CAUSES = ("timeout", "deadline", "refused", "overload", "circuit_open", "bulkhead_full", "no_answer", "error")
+CAUSES = (
+    *("timeout", "deadline", "refused", "overload"),
+    *("throttled", "circuit_open", "rate_limited", "limited", "bulkhead_full"),
+    *("no_answer", "error"),
+)
 """Why a request failed in the end: its last attempt's cause.
 
 timeout: no answer in time; deadline: the call's whole time was used up; refused: nobody listens (killed);
-overload: a queue was full; circuit_open, bulkhead_full: a policy refused; no_answer: lost on the way (drop, partition)
-and no timeout was set; error: the component answered with an error.
+overload: a queue was full; throttled, circuit_open, rate_limited, limited, bulkhead_full: a policy refused;
+no_answer: lost on the way (drop, partition) and no timeout was set; error: the component answered with an error.
 """
 
 
@@ -37,7 +41,7 @@ class FlowRun:
     """One flow: what the clients saw."""
 
     offered: tuple[int, ...]  # requests that started (not counting retries), per bin
-    attempts: tuple[int, ...]  # tries that left the client, retries included
+    attempts: tuple[int, ...]  # tries that left the client, retries and hedges included
     good: tuple[int, ...]  # requests that ended in success, by the bin of their end
     failed: Mapping[str, tuple[int, ...]]  # cause -> requests that ended in failure, by the bin of their end
     p50_ns: tuple[int, ...]
@@ -76,6 +80,11 @@ class ArrowRun:
     breaker_opened: int
     budget_exhausted: int
     deadlines: int = 0  # calls whose whole time was used up
+    rejected_by_throttle: int = 0
+    rejected_by_rate_limit: int = 0
+    rejected_by_limit: int = 0
+    hedges: int = 0  # extra calls, beside the attempts
+    hedges_won: int = 0  # those that answered first
 
 
 @dataclass(frozen=True, slots=True)

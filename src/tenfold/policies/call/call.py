@@ -27,7 +27,7 @@ class Call:
     started_ns: int = 0  # set by the shell
     deadline_ns: int = NEVER  # set by the shell to what is left of the caller's own; `deadline` may lower it
     attempt_count: int = 0  # attempts started, counted by `retry`
-    attempt_started_ns: int = 0
+    attempt_started_ns: int = 0  # set by `retry`, then by `adaptive_limit`, when the wait for its turn is over
     attempt_deadline_ns: int = NEVER  # set by `timeout` for every attempt
     backoff_ns: int = 0  # previous computed back-off
     retry_after_ns: int = 0  # set by the shell before record: what the last failure asked for, 0: nothing
@@ -35,3 +35,8 @@ class Call:
     is_idempotent: int = 1
     ticket_generation: int = 0  # the breaker's generation that admitted the attempt
     stop_reason: int = GOES_ON
+    turn_ns: int = NEVER  # when the place `rate_limit` has given it comes; NEVER: it holds none
+    hedge_started_ns: int = 0  # when `hedge` did
+    hedge_delay_ns: int = -1  # the delay in force then; -1: none known
+    hedge_at_ns: int = NEVER  # when the shell asks `hedge` for an extra call, unless the answer is there
+    hedge_count: int = 0  # extra calls of this attempt
