@@ -148,6 +148,47 @@ def test_a_retry_hedges_anew():
     assert (case.pipeline.counts.attempts, case.pipeline.counts.hedges) == (2, 2)
 
 
+def test_nothing_is_lost_in_random_interleavings_of_hedged_calls():
+    world, dice, running = World(5), random.Random(5), [0]
+    pipeline = pipeline_of(
+        world,
+        hedge={"delay": "20 ms", "extras": 2, "budget": "1000%"},
+        timeout="80 ms",
+        retry={"attempts": 2, "backoff": "5 ms"},
+        bulkhead={"in_flight": 3, "queue": 2},
+        circuit_breaker={"failures": 20, "open": "100 ms"},
+    )
+
+    async def fn(attempt):
+        running[0] += 1
+        try:
+            await asyncio.sleep(dice.choice([0, 0.01, 0.03, 0.05, 0.2]))
+            if dice.random() < 0.3:
+                raise OSError
+        finally:
+            running[0] -= 1
+
+    async def burst():
+        tasks = []
+        for _ in range(6):
+            tasks.append(asyncio.create_task(pipeline.call(fn, idempotent=dice.random() < 0.8)))
+            await asyncio.sleep(dice.choice([0, 0.01, 0.04]))
+            if dice.random() < 0.4:
+                dice.choice(tasks).cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert (running[0], len(asyncio.all_tasks())) == (0, 1)
+        assert pipeline.state("bulkhead") == bulkhead.State()
+        assert pipeline.state("circuit_breaker").probe_count == 0
+
+    async def scenario():
+        for _ in range(1_000):
+            await burst()
+
+    world.run(scenario())
+    counts = pipeline.counts
+    assert min(counts.hedges, counts.hedges_won, counts.timeouts, counts.rejected_by_bulkhead) > 100
+
+
 def test_an_extra_call_is_a_decision_and_listeners_hear_of_it():
     told = []
     world = World()

@@ -166,10 +166,12 @@ class ThreadPipeline(Shell):
 
     def _attempted(self, fn: Callable[[Attempt], T], call: Attempt) -> T:
         """Make one attempt within its time."""
-        if self._executor is not None and min(call.ends_ns, call.hedge_at_ns) < NEVER:
-            return self._elsewhere(self._executor, fn, call)
+        if self._executor is not None and call.hedge_at_ns < NEVER:
+            return self._hedged(self._executor, fn, call)
         if call.ends_ns >= NEVER:
             return fn(call)
+        if self._executor is not None:
+            return self._elsewhere(self._executor, fn, call)
         token = CURRENT.set(call)
         try:
             answer = fn(call)
@@ -180,11 +182,27 @@ class ThreadPipeline(Shell):
         return answer
 
     def _elsewhere(self, executor: Executor, fn: Callable[[Attempt], T], call: Attempt) -> T:
-        """Make one attempt in the executor, hedged or not, and wait for it as long as it has time.
+        """Make one attempt in the executor, and wait for it as long as it has time.
 
         It is told a record of its own: it may still run, and look at its time, when the next attempt is made.
         """
         _ = call.key  # made now, or each attempt would make another
+        future = _submitted(executor, fn, call)
+        try:
+            return future.result(call.remaining_ns / 1e9)
+        except TimeoutError as error:
+            if future.cancel() or not future.done():
+                raise self._late(call) from error
+            return future.result()  # it came in this instant, or is the attempt's own TimeoutError
+        except BaseException:
+            future.cancel()
+            raise
+        finally:
+            del future  # what it raised holds this frame: do not leave a cycle behind
+
+    def _hedged(self, executor: Executor, fn: Callable[[Attempt], T], call: Attempt) -> T:
+        """The same for an attempt that may be made once more: see `hedging`. What loses runs to its end, for nobody."""
+        _ = call.key
         running = [_submitted(executor, fn, call)]
         first, error = running[0], None
         try:
@@ -203,9 +221,10 @@ class ThreadPipeline(Shell):
             assert error is not None
             raise error
         finally:
-            for future in running:
-                future.cancel()  # one that has begun runs to its end, for nobody
-            first = error = None  # type: ignore[assignment]  # what it raised holds this frame: do not leave a cycle
+            for each in running:
+                each.cancel()  # one that waits for a thread
+            del running, first, error  # what they raised holds this frame: do not leave a cycle behind
+            done = future = None  # type: ignore[assignment]
 
     def _until_s(self, call: Attempt) -> float | None:
         """Time until the attempt is over or to be hedged, in s; None: no such time."""
