@@ -8,7 +8,7 @@ import pytest
 from shells import REPEATS, SECOND, Takes, at_rest, collecting
 
 from tenfold.errors import CallRejected, UsageError
-from tenfold.policies.call import bulkhead, deadline, retry, timeout
+from tenfold.policies.call import CALL_POLICIES_BY_NAME, bulkhead, deadline, retry, timeout
 from tenfold.policies.verbs import NEVER
 from tenfold.runtime.attempt import within
 
@@ -124,7 +124,7 @@ def test_every_mistake_in_the_settings_is_told_at_once_with_its_remedy(make):
         'limit of timeout: "800" has no unit: write 800 ms, 800 s or 800 min',
         "bulkhead has no in_flight: give in_flight (Calls in flight at once, per instance of the caller.)",
         "there is no policy 'circuit_braker': did you mean circuit_breaker?"
-        " policies: deadline, retry, circuit_breaker, bulkhead, timeout",
+        f" policies: {', '.join(CALL_POLICIES_BY_NAME)}",
         "deadline: not its settings: Config(limit_ns=1): give a mapping, or the Config of deadline",
     ]
 

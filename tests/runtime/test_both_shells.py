@@ -24,7 +24,8 @@ def test_policies_stand_in_the_order_of_the_table_however_they_are_given(make):
     case = make(
         timeout.Config(limit_ns=1), bulkhead.Config(in_flight=1), retry.Config(), deadline="1 s", circuit_breaker=True
     )
-    assert case.pipeline.order == tuple(policy.NAME for policy in CALL_POLICIES)
+    given = {"deadline", "retry", "circuit_breaker", "bulkhead", "timeout"}
+    assert case.pipeline.order == tuple(policy.NAME for policy in CALL_POLICIES if policy.NAME in given)
 
 
 def test_without_policies_the_call_is_just_made(make):

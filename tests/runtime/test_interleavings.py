@@ -133,6 +133,10 @@ class Storm:
             await self.burst()
 
 
+COUNTED_BY_OTHERS = {
+    *("rejected_by_throttle", "rejected_by_rate_limit", "rejected_by_limit"),
+    *("hedges", "hedges_won"),  # `test_hedging` has a storm of its own
+}
 KINDS = {"short way": {}, "fallback": {"fallback": lambda error: None}, "told": {"on_decision": lambda told: None}}
 
 
@@ -142,7 +146,7 @@ def test_a13_asyncio_nothing_is_lost_in_random_interleavings(kind):
     storm.world.run(storm.bursts(3_400))
     counts = storm.pipeline.counts
     assert counts.attempts == storm.dependency.made
-    for name in counts.__slots__:
+    for name in set(counts.__slots__) - COUNTED_BY_OTHERS:
         assert getattr(counts, name) > 100, f"the storm has to reach {name}"
 
 

@@ -15,9 +15,13 @@ class Policies(TypedDict, total=False):
 
     deadline: Any
     retry: Any
+    throttle: Any
     circuit_breaker: Any
+    rate_limit: Any
+    adaptive_limit: Any
     bulkhead: Any
     timeout: Any
+    hedge: Any
 
 
 def chosen(policies: Mapping[str, Any]) -> Iterator[Any]:

@@ -22,6 +22,7 @@ from tenfold.policies.verbs import NEVER, REJECT, SUCCESS, WAKE
 from tenfold.runtime.attempt import CURRENT, Attempt, no_answer, restore
 from tenfold.runtime.choice import Policies, Unpack, chosen
 from tenfold.runtime.expiry import Limits
+from tenfold.runtime.hedging import hedged
 from tenfold.runtime.shell import Shell
 from tenfold.runtime.stages import MARK, Decision, Draw, Stages, Surroundings, Waiter, Walk
 
@@ -70,7 +71,7 @@ class Pipeline(Shell):
         self._sleep_ns = sleep_ns or _sleep_ns
         self._limits = Limits(clock_ns)
         self._limited_calls = self._limits.line
-        self._is_apart = self._is_traced or fallback is not None
+        self._is_apart = self._is_traced or fallback is not None or self._stages.hedge is not None
         if fallback is not None:
             self._without_fallback = copy.copy(self)
             self._without_fallback._fallback, self._without_fallback._is_apart = None, self._is_traced
@@ -160,7 +161,7 @@ class Pipeline(Shell):
                 error = None
                 try:
                     if effect is None:
-                        answer = await self._limited(fn(call), call, call.ends_ns)
+                        answer = await self._limited(self._made(fn, call), call, call.ends_ns)
                     else:
                         await self._perform(effect, call)
                 except BaseException as caught:
@@ -174,6 +175,10 @@ class Pipeline(Shell):
             return answer  # type: ignore[no-any-return]
         finally:
             error = None  # its traceback holds this frame: do not leave a cycle behind
+
+    def _made(self, fn: Callable[[Attempt], Awaitable[T]], call: Attempt) -> Awaitable[T]:
+        """An attempt; hedged when a time for that is set."""
+        return fn(call) if call.hedge_at_ns >= NEVER else hedged(fn, call, self._stages)
 
     async def _perform(self, effect: int | Waiter, call: Attempt) -> None:
         """Wait, as a walk says."""
@@ -210,7 +215,7 @@ class Pipeline(Shell):
     async def _call_apart(
         self, fn: Callable[[Attempt], Awaitable[T]], draw: Draw | None, is_idempotent: bool, **options: Any
     ) -> T:
-        """A call that has a listener, who is to hear of every step, or a fallback."""
+        """A call that has a listener, who is to hear of every step, or a fallback, or hedges."""
         if self._fallback is None:
             call = self._begun(is_idempotent=is_idempotent, **options)
             self._stages.note("calls")

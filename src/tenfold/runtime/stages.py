@@ -42,7 +42,7 @@ class Decision(NamedTuple):
 
     now_ns: int
     policy: str
-    verb: str  # acquire, record, leave
+    verb: str  # acquire, record, leave, extra
     outcome: int  # what record was told; -1 otherwise
     answer: int
     wait_ns: int
@@ -111,6 +111,7 @@ class Stages:
             (depth, each.acquire, each.config, each.state, each.acquire_throws) for depth, each in enumerate(self.all)
         )
         self.exits = tuple(_heeding(reversed(self.all)))
+        self.hedge = next((each for each in self.all if hasattr(each.policy, "extra")), None)
         self._refusals = tuple(
             (each, each.policy.NAME, each.policy.REFUSAL, _heeding(reversed(self.all[:depth])))
             for depth, each in enumerate(self.all)
@@ -196,6 +197,8 @@ class Stages:
             elif answer == WAIT and self._clock_ns() + wait < call.deadline_ns:
                 ended = yield wait
                 step = 0
+                if ended is not None and hasattr(self.all[depth].policy, "leave"):
+                    self.leave(self.all[depth], call)
             else:
                 stage = self.all[depth]
                 stage.refused_count += 1
@@ -246,10 +249,25 @@ class Stages:
             self.tell(stage, call, IGNORED, throw)
             return
         stage.waiters.remove(waiter)
+        self.leave(stage, call)
+
+    def leave(self, stage: Stage, call: Attempt) -> None:
+        """A call that has a place in a policy's line, and no slot yet, gives it up."""
         now_ns = self._clock_ns()
         answer, wait_ns = stage.policy.leave(stage.config, stage.state, call, now_ns)
         if self._around.on_decision is not None:
             self.report(Decision(now_ns, stage.policy.NAME, "leave", -1, answer, wait_ns))
+
+    def extra(self, call: Attempt) -> bool:
+        """Whether an attempt that is without an answer makes its call once more."""
+        stage = self.hedge
+        assert stage is not None, "no other policy sets hedge_at_ns"
+        now_ns = self._clock_ns()
+        answer, wait_ns = stage.policy.extra(stage.config, stage.state, call, now_ns, 0.0)
+        if self._around.on_decision is not None:
+            self.report(Decision(now_ns, stage.policy.NAME, "extra", -1, answer, wait_ns))
+        self.note("hedges", int(answer == PROCEED))
+        return bool(answer == PROCEED)
 
     def _fail(self, call: Attempt, error: Exception, throw: Draw) -> int:
         """Tell the policies of an exception; how long to wait before the next attempt, or -1: no other."""

@@ -16,9 +16,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from typing import Any, ParamSpec, TypeVar
 
+from tenfold.errors import UsageError
 from tenfold.policies.call.counts import Counts
 from tenfold.policies.verbs import IGNORED, NEVER, REJECT, SUCCESS, WAKE
 from tenfold.runtime.attempt import CURRENT, Attempt, no_answer, restore
@@ -66,6 +67,8 @@ class ThreadPipeline(Shell):
         self._lock = stages.lock
         self._sleep_ns = sleep_ns or _sleep_ns
         self._executor = executor
+        if stages.hedge is not None and executor is None:
+            raise UsageError("hedge needs threads to make a call in while another is under way", "give executor=...")
 
     def call(
         self,
@@ -163,6 +166,8 @@ class ThreadPipeline(Shell):
 
     def _attempted(self, fn: Callable[[Attempt], T], call: Attempt) -> T:
         """Make one attempt within its time."""
+        if self._executor is not None and call.hedge_at_ns < NEVER:
+            return self._hedged(self._executor, fn, call)
         if call.ends_ns >= NEVER:
             return fn(call)
         if self._executor is not None:
@@ -182,7 +187,7 @@ class ThreadPipeline(Shell):
         It is told a record of its own: it may still run, and look at its time, when the next attempt is made.
         """
         _ = call.key  # made now, or each attempt would make another
-        future = executor.submit(contextvars.copy_context().run, _made, fn, copy.copy(call))
+        future = _submitted(executor, fn, call)
         try:
             return future.result(call.remaining_ns / 1e9)
         except TimeoutError as error:
@@ -194,6 +199,37 @@ class ThreadPipeline(Shell):
             raise
         finally:
             del future  # what it raised holds this frame: do not leave a cycle behind
+
+    def _hedged(self, executor: Executor, fn: Callable[[Attempt], T], call: Attempt) -> T:
+        """The same for an attempt that may be made once more: see `hedging`. What loses runs to its end, for nobody."""
+        _ = call.key
+        running = [_submitted(executor, fn, call)]
+        first, error = running[0], None
+        try:
+            while running:
+                done, _ = wait(running, self._until_s(call), FIRST_COMPLETED)
+                for future in [future for future in running if future in done]:  # in the order they were started
+                    running.remove(future)
+                    error = future.exception()
+                    if error is None:
+                        self._stages.note("hedges_won", int(future is not first))
+                        return future.result()
+                if not done and self._clock_ns() >= call.ends_ns:
+                    raise self._late(call)
+                if not done and call.hedge_at_ns < NEVER and self._stages.extra(call):
+                    running.append(_submitted(executor, fn, call))
+            assert error is not None
+            raise error
+        finally:
+            for each in running:
+                each.cancel()  # one that waits for a thread
+            del running, first, error  # what they raised holds this frame: do not leave a cycle behind
+            done = future = None  # type: ignore[assignment]
+
+    def _until_s(self, call: Attempt) -> float | None:
+        """Time until the attempt is over or to be hedged, in s; None: no such time."""
+        next_ns = min(call.ends_ns, call.hedge_at_ns)
+        return None if next_ns >= NEVER else max(0, next_ns - self._clock_ns()) / 1e9
 
     def _late(self, call: Attempt, hint: str = "") -> TimeoutError:
         """What ends an attempt, or a wait, because its time is up."""
@@ -264,6 +300,10 @@ class ThreadPipeline(Shell):
         return None
 
 
+def _submitted(executor: Executor, fn: Callable[[Attempt], T], call: Attempt) -> "Future[T]":
+    return executor.submit(contextvars.copy_context().run, _made, fn, copy.copy(call))
+
+
 class LockedStages(Stages):
     """Stages many threads walk through: every question and every answer is one step.
 
@@ -310,6 +350,19 @@ class LockedStages(Stages):
         if is_granted:
             self.tell(waiter.stage, call, IGNORED, throw)
         self._tell_listener()
+
+    def leave(self, stage: Stage, call: Attempt) -> None:
+        """As for Stages."""
+        with self.lock:
+            super().leave(stage, call)
+        self._tell_listener()
+
+    def extra(self, call: Attempt) -> bool:
+        """As for Stages."""
+        with self.lock:
+            may = super().extra(call)
+        self._tell_listener()
+        return may
 
     def report(self, decision: Decision) -> None:
         """Keep the decision until the lock is released."""

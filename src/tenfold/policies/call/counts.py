@@ -15,3 +15,8 @@ class Counts:
     rejected_by_bulkhead: int = 0
     breaker_opened: int = 0
     budget_exhausted: int = 0
+    rejected_by_throttle: int = 0
+    rejected_by_rate_limit: int = 0
+    rejected_by_limit: int = 0
+    hedges: int = 0  # extra calls, beside the attempts
+    hedges_won: int = 0  # those that answered first
