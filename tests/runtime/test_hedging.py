@@ -155,7 +155,7 @@ def test_nothing_is_lost_in_random_interleavings_of_hedged_calls():
         hedge={"delay": "20 ms", "extras": 2, "budget": "1000%"},
         timeout="80 ms",
         retry={"attempts": 2, "backoff": "5 ms"},
-        bulkhead={"in_flight": 3, "queue": 2},
+        bulkhead={"in_flight": 2, "queue": 1},
         circuit_breaker={"failures": 20, "open": "100 ms"},
     )
 

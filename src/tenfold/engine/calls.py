@@ -262,9 +262,7 @@ def _attempt_over(w, t, op, outcome, cause):
         state = w.retry_state[s]
         record = w.calls[t]
         dice = draw(w.dice, arrow.stream) if outcome == FAILURE else 0.0
-        answer, wait_ns = retry.record(
-            w.retry_config[arrow.retry], state, record, w.clock[0].now_ns, outcome, dice
-        )
+        answer, wait_ns = retry.record(w.retry_config[arrow.retry], state, record, w.clock[0].now_ns, outcome, dice)
         if answer == RETRY:
             w.arrow_counts[op.target].retries += 1
             if wait_ns <= 0:
