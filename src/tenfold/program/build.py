@@ -144,6 +144,7 @@ class Builder:
 
     def work(self, step: Step, group: int, timing: int, choice: int, latency_ns: int, register: int = -1) -> None:
         """Occupy a server of the group; then, if the step says so, fail sometimes on its own."""
+        cache = self.caches.get(step.target, -1) if choice == p.BY_KEY else -1
         stream = self.stream(f"{self._name(step.path)}/time")
         self.emit(
             p.WORK,
@@ -153,6 +154,7 @@ class Builder:
             choice=choice,
             latency_ns=latency_ns,
             register=register,
+            count=cache + 1,
         )
         self.sometimes_fail(step, step.errors_ratio)
 
