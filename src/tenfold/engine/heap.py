@@ -11,10 +11,32 @@ ID_MASK = (1 << ID_BITS) - 1
 
 
 @njit(forceinline=True)
+def _is_before(ns, tag, other_ns, other_tag):
+    """Whether one event comes before another. No branch: which of two is first is not to be foreseen."""
+    return (ns < other_ns) | ((ns == other_ns) & (tag < other_tag))
+
+
+@njit(forceinline=True)
 def _sift_down(heap, size, i, at_ns, tag):
     """Put (at_ns, tag) into the hole at `i` and restore order below it."""
     while True:
         child = 4 * i + 1
+        if child + 3 < size:  # the first of four
+            ns_0, tag_0 = heap[child, 0], heap[child, 1]
+            ns_1, tag_1 = heap[child + 1, 0], heap[child + 1, 1]
+            ns_2, tag_2 = heap[child + 2, 0], heap[child + 2, 1]
+            ns_3, tag_3 = heap[child + 3, 0], heap[child + 3, 1]
+            is_1 = _is_before(ns_1, tag_1, ns_0, tag_0)
+            is_3 = _is_before(ns_3, tag_3, ns_2, tag_2)
+            ns_a, tag_a = (ns_1, tag_1) if is_1 else (ns_0, tag_0)
+            ns_b, tag_b = (ns_3, tag_3) if is_3 else (ns_2, tag_2)
+            is_b = _is_before(ns_b, tag_b, ns_a, tag_a)
+            best_ns, best_tag = (ns_b, tag_b) if is_b else (ns_a, tag_a)
+            if _is_before(at_ns, tag, best_ns, best_tag):
+                break
+            heap[i, 0], heap[i, 1] = best_ns, best_tag
+            i = child + (2 + is_3 if is_b else 0 + is_1)
+            continue
         if child >= size:
             break
         best = child
@@ -22,9 +44,9 @@ def _sift_down(heap, size, i, at_ns, tag):
         last = min(child + 4, size)
         for k in range(child + 1, last):
             k_ns = heap[k, 0]
-            if k_ns < best_ns or (k_ns == best_ns and heap[k, 1] < best_tag):
+            if _is_before(k_ns, heap[k, 1], best_ns, best_tag):
                 best, best_ns, best_tag = k, k_ns, heap[k, 1]
-        if at_ns < best_ns or (at_ns == best_ns and tag < best_tag):
+        if _is_before(at_ns, tag, best_ns, best_tag):
             break
         heap[i, 0], heap[i, 1] = best_ns, best_tag
         i = best

@@ -11,6 +11,7 @@ from numba import njit
 from tenfold.engine import stats
 from tenfold.engine.dice import draw, duration_ns, node_of_key
 from tenfold.engine.heap import replace_least
+from tenfold.engine.prefetch import prefetch
 from tenfold.engine.state import (
     ATTEMPT,
     CALLS,
@@ -161,6 +162,14 @@ def work(w, t, op):
     return NONE
 
 
+@njit(forceinline=True)
+def prefetch_entry(w, number, key):
+    """A cache's entry of a key is about to be looked up."""
+    cache = w.caches[number]
+    if cache.sets == 0:
+        prefetch(w.entries, cache.first + key)
+
+
 @njit
 def worked(w, t, op):
     """The answer is back, if the node lived to give it."""
@@ -168,6 +177,8 @@ def worked(w, t, op):
     if w.nodes[task.node].epoch != task.epoch:
         w.component_series[w.nodes[task.node].component, MISSED, w.clock[0].bin] += 1
         return failed(w, t, op, REFUSED)
+    if op.count > 0:
+        prefetch_entry(w, op.count - 1, task.key)
     task.pc += 1
     return t
 

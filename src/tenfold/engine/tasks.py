@@ -2,7 +2,8 @@
 
 from numba import njit
 
-from tenfold.engine.heap import push
+from tenfold.engine.heap import ID_MASK, push
+from tenfold.engine.prefetch import prefetch
 from tenfold.engine.state import (
     NONE,
     NOTHING,
@@ -69,8 +70,10 @@ def free(w, t):
 @njit(forceinline=True)
 def sleep(w, t, until_ns, wait):
     """The task goes on at `until_ns`."""
+    clock = w.clock[0]
     w.tasks[t].wait = wait
-    push(w.heap, w.clock[0], until_ns, w.clock[0].specials + t)
+    push(w.heap, clock, until_ns, clock.specials + t)
+    prefetch(w.tasks, (w.heap[0, 1] & ID_MASK) - clock.specials)  # most likely the next to go on
 
 
 @njit

@@ -174,6 +174,7 @@ class Builder:
 
         `choice` BY_RANGE needs `keys`: how many there are in order.
         """
+        cache = self.caches.get(step.target, -1) if choice == p.BY_KEY else -1
         stream = self.stream(f"{self._name(step.path)}/time")
         self.emit(
             p.WORK,
@@ -183,7 +184,7 @@ class Builder:
             choice=choice,
             latency_ns=latency_ns,
             register=register,
-            count=keys,
+            count=keys if choice == p.BY_RANGE else cache + 1,
         )
         self.sometimes_fail(step, step.errors_ratio)
 

@@ -82,7 +82,7 @@ class Op:
     choice: int = BY_BALANCE
     timing: int = -1
     stream: int = -1
-    count: int = 0
+    count: int = 0  # of WORK: the cache that is looked up next, plus one
     latency_ns: int = 0
     chance: float = 0.0
     scale: float = 1.0
