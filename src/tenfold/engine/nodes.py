@@ -177,7 +177,7 @@ def worked(w, t, op):
     if w.nodes[task.node].epoch != task.epoch:
         w.component_series[w.nodes[task.node].component, MISSED, w.clock[0].bin] += 1
         return failed(w, t, op, REFUSED)
-    if op.count > 0:
+    if op.choice == BY_KEY and op.count > 0:
         prefetch_entry(w, op.count - 1, task.key)
     task.pc += 1
     return t
