@@ -5,16 +5,17 @@ takes without a queue is the baseline; latency above `tolerance` x baseline is q
 
     limit = limit x min(1, tolerance x baseline / latency) + sqrt(limit)
 
-(the gradient of Netflix concurrency-limits and of Envoy's adaptive concurrency filter, the square root is the queue
+(the gradient of Netflix concurrency-limits and of Envoy's adaptive concurrency filter; the square root is the queue
 that is allowed). It shrinks at most by half, and moves only while it is used: up when three quarters were in flight,
 down when half were. What these limiters get wrong is the baseline: measured under overload it contains the queue, the
 limit grows, the queue with it, and so on for ever. Here
 - the baseline moves in quiet windows only (so few in flight that no queue can stand), or down;
-- when `probe_every` has passed without one, in flight is held so low for a moment that the queue drains, and the
-  lowest latency since the last time is the baseline. A drain costs under 2 % of the calls, and only in overload;
-- several callers of one dependency drain together: each waits from the moment its latency was lowest, and that moment
-  is the same for all (the synchronisation of BBR's ProbeRTT: Cardwell et al., CACM 2017). Against noise that alone
-  does not hold: `baseline_max` does;
+- when the limit has held calls back for all of `probe_every`, in flight is kept so low for a moment that the queue
+  drains; the lowest latency since is the baseline, but never more than twice the one before. A drain costs under 2 %
+  of the calls, and there is none while the limit leaves room;
+- several callers of one dependency must drain together: each counts from the moment its latency was lowest, and that
+  is the same moment for all (as BBR's ProbeRTT is synchronised: Cardwell et al., CACM 2017). With service times that
+  vary little this holds; against noise it does not, and `baseline_max` must be set;
 - a window lasts until its mean is known to a tenth (10 answers of an even service, some hundred of a noisy one), and
   counts only calls that began after the last change.
 
@@ -27,10 +28,10 @@ Transitions
               in flight >= limit                           -> REJECT
     record    ignored                                      -> DONE      in flight - 1
               otherwise                                    -> DONE      in flight - 1; the answer joins the window
-    window    ends without a baseline                                   baseline = its mean; a drain comes soon
+    window    ends without a baseline                                   baseline = its mean; a drain may come soon
               quiet, or surely below the baseline                       baseline moves an eighth of the way
               half of the limit was in flight                           limit moves
-              no baseline seen for probe_every                          drain
+              the limit was reached in all of probe_every               drain
               ends in a drain, which has lasted long enough             baseline = the lowest seen; drain ends
 """
 
@@ -53,6 +54,7 @@ SAMPLES_FACTOR = 20  # a noisy window ends with so many times the least samples
 ERROR_RATIO = 0.1  # a window's mean is known well enough at a standard error of a tenth
 DEVIATION = 1.25  # standard deviations per mean absolute deviation (normal)
 SHRINK_MOST = 0.5
+RISE_MOST = 2
 EIGHTH = 8
 DRAIN_SHARE = 25  # a drain lasts a 25th of probe_every, and a quarter of it at most when answers are few
 PATIENCE_SHARE = 4
@@ -90,7 +92,7 @@ class Config:
     )
     probe_every_ns: int = setting(
         30_000_000_000,
-        "How long a baseline is believed in overload before the queue is drained to see it again.",
+        "How long the limit holds calls back before the queue is drained to see the baseline again.",
         low=1,
         high=LONGEST_NS,
         source="our choice: a new service time is known within a minute; Envoy's examples: 30 s and 60 s",
@@ -111,9 +113,9 @@ class State:
     in_flight_count: int = 0
     limit_thousandths: int = 0  # 0: not begun
     baseline_ns: int = 0  # 0: not known
-    seen_ns: int = 0  # when the baseline was last seen
+    seen_ns: int = 0  # when the baseline was last seen, or the limit last left room
     drain_until_ns: int = 0  # 0: no drain
-    lowest_ns: int = 0  # of the windows since the baseline was last seen
+    lowest_ns: int = 0  # of the windows since
     lowest_at_ns: int = 0
     window_from_ns: int = 0
     peak_count: int = 0  # most calls in flight in the window
@@ -168,19 +170,28 @@ def believe(config: Config, state: State, baseline_ns: int, seen_ns: int) -> Non
     state.lowest_ns = 0
 
 
+def note_lowest(state: State, now_ns: int) -> None:
+    """Remember the lowest latency since the baseline was last believed."""
+    high_ns = state.mean_ns + int(error_of(state))
+    if state.lowest_ns == 0 or high_ns < state.lowest_ns:
+        state.lowest_ns = high_ns
+        state.lowest_at_ns = now_ns
+
+
 def learn(config: Config, state: State, now_ns: int) -> None:
     """What a window says about the baseline."""
     high_ns = state.mean_ns + int(error_of(state))
     if state.baseline_ns == 0:
         # It may have been measured in the middle of an overload: look again soon.
         believe(config, state, state.mean_ns, now_ns - config.probe_every_ns + config.probe_every_ns // EIGHTH)
-    elif state.failure_count == 0:
-        if state.peak_count <= quiet_limit(config, state) or high_ns < state.baseline_ns:
-            moved_ns = state.baseline_ns + (state.mean_ns - state.baseline_ns) // EIGHTH
-            believe(config, state, moved_ns, now_ns)
-        elif state.lowest_ns == 0 or high_ns < state.lowest_ns:
-            state.lowest_ns = high_ns
-            state.lowest_at_ns = now_ns
+    elif state.failure_count > 0:
+        return
+    elif state.peak_count <= quiet_limit(config, state) or high_ns < state.baseline_ns:
+        believe(config, state, state.baseline_ns + (state.mean_ns - state.baseline_ns) // EIGHTH, now_ns)
+    elif state.peak_count < state.limit_thousandths // THOUSAND:
+        believe(config, state, state.baseline_ns, now_ns)
+    else:
+        note_lowest(state, now_ns)
 
 
 def move(config: Config, state: State) -> None:
@@ -197,24 +208,22 @@ def move(config: Config, state: State) -> None:
         state.limit_thousandths = thousandths
 
 
-def end_drain(config: Config, state: State, now_ns: int) -> None:
-    """The lowest latency since the baseline was last seen is the baseline."""
-    state.drain_until_ns = 0
-    if state.lowest_ns > 0:
-        believe(config, state, state.lowest_ns, state.lowest_at_ns)
-    else:
-        state.seen_ns = now_ns  # nothing succeeded: it is not the time to look
+def drain(config: Config, state: State, now_ns: int) -> None:
+    """A window of a drain has ended: when it has lasted long enough, the lowest latency is the baseline."""
+    if state.sample_count > 0:
+        note_lowest(state, now_ns)
+    if now_ns >= state.drain_until_ns:
+        state.drain_until_ns = 0
+        if state.sample_count > 0:
+            believe(config, state, min(state.lowest_ns, RISE_MOST * state.baseline_ns), state.lowest_at_ns)
+        else:
+            believe(config, state, state.baseline_ns, now_ns)  # nothing succeeds: it is not the time to look
 
 
 def end_window(config: Config, state: State, now_ns: int) -> None:
-    """Learn from a full window, drain when it is time, and open the next."""
+    """Learn from a window, drain when it is time, and open the next."""
     if state.drain_until_ns > 0:
-        high_ns = state.mean_ns + int(error_of(state))
-        if state.lowest_ns == 0 or high_ns < state.lowest_ns:
-            state.lowest_ns = high_ns
-            state.lowest_at_ns = now_ns
-        if now_ns >= state.drain_until_ns:
-            end_drain(config, state, now_ns)
+        drain(config, state, now_ns)
     else:
         learn(config, state, now_ns)
         move(config, state)
@@ -260,8 +269,7 @@ def record(config: Config, state: State, call: Call, now_ns: int, outcome: int, 
     """Give the place back, and learn from the answer."""
     state.in_flight_count -= 1
     if state.drain_until_ns > 0 and now_ns - state.drain_until_ns >= config.probe_every_ns // PATIENCE_SHARE:
-        end_drain(config, state, now_ns)
-        open_window(state, now_ns)
+        end_window(config, state, now_ns)
     if outcome != IGNORED:
         observe(config, state, call, now_ns, outcome)
     return DONE, 0
@@ -274,9 +282,10 @@ KERNELS: tuple[Callable[..., Any], ...] = (
     error_of,
     is_full,
     believe,
+    note_lowest,
     learn,
     move,
-    end_drain,
+    drain,
     end_window,
     observe,
     acquire,

@@ -27,6 +27,7 @@ succeed wins and the others are cancelled; one that fails while another is in fl
 attempt's deadline.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -139,12 +140,10 @@ def extra(config: Config, state: State, call: Call, now_ns: int, draw: float) ->
 
 
 def learn(config: Config, state: State, is_late: bool) -> None:
-    """Move the estimate: up when the answer was late, down when not, less."""
-    estimate = float(state.estimate_ns)
-    if is_late:
-        state.estimate_ns = min(state.estimate_ns + int(estimate * (GAIN * config.quantile_ratio)) + 1, LONGEST_NS)
-    else:
-        state.estimate_ns = max(1, state.estimate_ns - int(estimate * (GAIN * (1.0 - config.quantile_ratio))))
+    """Move the logarithm of the estimate: up when the answer was late, down when not, less."""
+    step = GAIN * config.quantile_ratio if is_late else GAIN * (config.quantile_ratio - 1.0)
+    moved_ns = float(state.estimate_ns) * math.exp(step)
+    state.estimate_ns = max(1, min(int(moved_ns + 0.5), LONGEST_NS))
 
 
 def record(config: Config, state: State, call: Call, now_ns: int, outcome: int, draw: float) -> tuple[int, int]:
