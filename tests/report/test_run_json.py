@@ -52,6 +52,13 @@ def test_other_files_are_refused_with_a_reason(text: str, complaint: str) -> Non
     assert "tenfold simulate" in refused.value.remedy
 
 
+def test_counters_an_earlier_version_did_not_know_are_zero() -> None:
+    document = json.loads(runs_json([judged(STUCK)]))
+    for arrow in document["runs"][0]["run"]["arrows"].values():
+        del arrow["hedges"], arrow["rejected_by_throttle"]
+    assert read_runs(json.dumps(document), "run.json") == (judged(STUCK),)
+
+
 def test_a_value_of_another_type_is_refused() -> None:
     text = runs_json([judged(STUCK)]).replace('"seed":7', '"seed":"7"')
     with pytest.raises(UsageError, match="int expected, found str"):

@@ -1,6 +1,7 @@
 """Texts as people see them. `TENFOLD_WRITE_GOLDEN=1 pytest tests/report` writes them anew; read the diff."""
 
 import os
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from tenfold.report.compare_text import compare_text
 from tenfold.report.replications_text import replications_text
 from tenfold.report.run_text import Circumstances, run_text
 from tenfold.report.style import Style
-from tenfold.results.run import Run
+from tenfold.results.run import ArrowRun, Run
 from tenfold.verdict import Verdict, compare, judge, replications
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -51,6 +52,13 @@ def test_the_text_is_as_it_was_agreed(name: str) -> None:
 def test_no_line_is_wider_than_the_terminal(width: int, run: Run) -> None:
     lines = run_text(run, judged(run), Style(width=width)).splitlines()[1:]
     assert max(len(line) for line in lines) <= max(width, 80)
+
+
+def test_every_counter_of_an_arrow_is_told_when_there_is_something_to_tell() -> None:
+    counters = {field.name: 1000 + number for number, field in enumerate(fields(ArrowRun))}
+    run = replace(RECOVERED, arrows={"client -> cache": ArrowRun(**counters)})
+    text = run_text(run, judged(run), Style(width=400))
+    assert all(f"{value:,}" in text for name, value in counters.items() if name != "attempts")
 
 
 def test_plain_text_is_ascii() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any
 
-from tenfold.design.schema import Design, Path
+from tenfold.design.schema import Design, Path, Source
 from tenfold.fields import key_of
 from tenfold.report.layout import wrapped
 from tenfold.report.style import Style
@@ -64,4 +64,13 @@ def _is_bare(design: Design, at: Path, declared: Any) -> bool:
     """Whether a bare scalar (`timeout: 2 s`) states this setting."""
     if at not in design.source.values or not declared.metadata.get("main"):
         return False
-    return not any(len(path) > len(at) and path[: len(at)] == at for path in design.source.values)
+    if any(len(path) > len(at) and path[: len(at)] == at for path in design.source.values):
+        return False
+    return _written(design.source, at) not in ("", "{}")
+
+
+def _written(source: Source, at: Path) -> str:
+    """A value of one line as it stands in the file."""
+    place = source.values[at]
+    lines = source.text.splitlines()[place.line - 1 : place.line]
+    return lines[0][place.column - 1 : place.column_end - 1].replace(" ", "") if lines else ""

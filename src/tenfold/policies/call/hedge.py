@@ -110,10 +110,12 @@ def delay(config: Config, state: State) -> int:
 
 def schedule(config: Config, state: State, call: Call, now_ns: int) -> None:
     """Set the time of the next extra call, or NEVER."""
+    call.hedge_at_ns = NEVER
+    if call.hedge_delay_ns < 0 or call.hedge_count >= config.extras or state.total < TOKEN:
+        return
     at_ns = now_ns + call.hedge_delay_ns
-    is_possible = call.hedge_delay_ns >= 0 and call.hedge_count < config.extras and state.total >= TOKEN
-    is_in_time = at_ns < min(call.attempt_deadline_ns, call.deadline_ns)
-    call.hedge_at_ns = at_ns if is_possible and is_in_time and call.is_idempotent != 0 else NEVER
+    if call.is_idempotent != 0 and at_ns < call.attempt_deadline_ns and at_ns < call.deadline_ns:
+        call.hedge_at_ns = at_ns
 
 
 def acquire(config: Config, state: State, call: Call, now_ns: int, draw: float) -> tuple[int, int]:

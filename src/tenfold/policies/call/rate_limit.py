@@ -82,9 +82,8 @@ def spacing(config: Config) -> tuple[int, int]:
     return whole_ns + part // PART, part % PART
 
 
-def early(config: Config) -> tuple[int, int]:
+def early(config: Config, whole_ns: int, part: int) -> tuple[int, int]:
     """How early a call may be: (burst - 1) T, in ns and parts."""
-    whole_ns, part = spacing(config)
     spare = max(config.burst, 1) - 1
     if float(spare) * (float(whole_ns) + 1.0) >= LONGEST_BURST_NS:
         return LONGEST_BURST_NS, 0
@@ -92,19 +91,20 @@ def early(config: Config) -> tuple[int, int]:
     return spare * whole_ns + parts // PART, parts % PART
 
 
-def until(config: Config, state: State, now_ns: int) -> int:
+def until(config: Config, state: State, whole_ns: int, part: int, now_ns: int) -> int:
     """Whole ns until a call may come; 0 or less: now."""
-    early_ns, early_part = early(config)
+    if state.tat_ns < now_ns:
+        return 0
+    early_ns, early_part = early(config, whole_ns, part)
     wait_ns = state.tat_ns - early_ns - now_ns
     return wait_ns + 1 if state.tat_part > early_part else wait_ns
 
 
-def take(config: Config, state: State, now_ns: int) -> None:
+def take(state: State, whole_ns: int, part: int, now_ns: int) -> None:
     """Use up one place: TAT moves by T."""
     if state.tat_ns < now_ns:
         state.tat_ns = now_ns
         state.tat_part = 0
-    whole_ns, part = spacing(config)
     parts = state.tat_part + part
     state.tat_ns += whole_ns + parts // PART
     state.tat_part = parts % PART
@@ -117,13 +117,14 @@ def acquire(config: Config, state: State, call: Call, now_ns: int, draw: float) 
             return WAIT, call.turn_ns - now_ns
         call.turn_ns = NEVER
         return PROCEED, 0
-    wait_ns = until(config, state, now_ns)
+    whole_ns, part = spacing(config)
+    wait_ns = until(config, state, whole_ns, part, now_ns)
     if wait_ns <= 0:
-        take(config, state, now_ns)
+        take(state, whole_ns, part, now_ns)
         return PROCEED, 0
     if wait_ns > config.wait_ns or now_ns + wait_ns >= call.deadline_ns:
         return REJECT, wait_ns
-    take(config, state, now_ns)
+    take(state, whole_ns, part, now_ns)
     call.turn_ns = now_ns + wait_ns
     return WAIT, wait_ns
 
@@ -135,8 +136,8 @@ def record(config: Config, state: State, call: Call, now_ns: int, outcome: int, 
 
 def leave(config: Config, state: State, call: Call, now_ns: int) -> tuple[int, int]:
     """A waiter gives up; its place is free again when nobody has asked after it."""
-    early_ns, early_part = early(config)
     whole_ns, part = spacing(config)
+    early_ns, early_part = early(config, whole_ns, part)
     parts = state.tat_part - part
     last_ns, last_part = state.tat_ns - whole_ns + parts // PART, parts % PART
     turn_ns = last_ns - early_ns + (1 if last_part > early_part else 0)
