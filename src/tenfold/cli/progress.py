@@ -8,7 +8,7 @@ from tenfold.verdict.words import clock, duration, factor
 if TYPE_CHECKING:
     from tenfold.engine.run import Progress
 
-COMPILING = "compiling the engine, once per version: about 30 s"
+COMPILING = "compiling the engine, once per version: about a minute"
 _COMPILES_AFTER_S = 2.0
 """A cached engine is loaded by then; one that is not is being compiled."""
 _EVERY_S = 0.1
