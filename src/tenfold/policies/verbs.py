@@ -1,8 +1,8 @@
 """The words every policy speaks, and the two times they share."""
 
-# What acquire() answers.
+# What acquire() answers; extra() only PROCEED or REJECT.
 PROCEED = 0  # call now
-WAIT = 1  # ask again after wait_ns
+WAIT = 1  # you have been given a place: ask again after wait_ns
 REJECT = 2  # do not call; wait_ns is a hint when to come back, 0: unknown
 QUEUE = 3  # wait until woken: whoever wakes you has handed you its slot, do not ask again
 
